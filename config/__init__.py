@@ -1,0 +1,1 @@
+"""Settings: schema, loader and one commented template per level."""

@@ -1,0 +1,1 @@
+"""What every node must agree on: pure decisions, without clock, socket, file or randomness."""

@@ -1,0 +1,1 @@
+"""One institution's running program: all input and output."""

@@ -1,0 +1,1 @@
+"""The lln command, one module per noun."""

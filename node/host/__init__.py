@@ -1,0 +1,1 @@
+"""What the machine gives us: clock, key files, telemetry."""

@@ -1,0 +1,1 @@
+"""The search index, behind the Index port, always rebuildable from the logs."""

@@ -1,0 +1,1 @@
+"""GRPC in both directions; the only rooms that know protobuf."""
