@@ -19,7 +19,7 @@ means and what to do. What must not: gRPC status codes (`node/rpc/status_codes.p
         ├── PeerUnreachable         no verified answer came back
         └── PeerRefused             a verified answer came back, and it is no
 
-An error is raised with its subject and what was found:  raise CheckpointShrank("zhejiang…/catalogue", "held 40, got 12").
+An error is raised with its subject and what was found: raise LogShrank("zhejiang…/catalogue", "held 40, got 12").
 """
 
 from typing import ClassVar
