@@ -1,0 +1,405 @@
+"""What use cases need from the world, as Protocols; each method states its contract.
+
+What must not live here: implementations, and any word of SQL, protobuf, sockets or threads.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
+
+from federation.catalogue import Resource, Review
+from federation.directory import NodeDescription, Standing
+from federation.logs import Entry, LogHead, LogId, Page
+from federation.naming import NodeName
+from federation.search import SearchAnswer, SearchRequest
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 UTC by the machine's clock, which may step."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds that never step back; only differences mean anything."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Randomness(Protocol):
+    def token(self, size_bytes: int) -> bytes:
+        """Unpredictable bytes from the operating system."""
+        ...
+
+    def fraction(self) -> float:
+        """A number in [0, 1) for jitter; not for secrets."""
+        ...
+
+
+# --- storage ---------------------------------------------------------------------------------------------------------
+
+
+class StoredLog(msgspec.Struct, frozen=True, kw_only=True):
+    """One log, own or copied: `note` is the newest signed checkpoint, empty before the first entry.
+
+    `confirmed_at_ms`: when its origin last said, verifiably, that this is all there is.
+    """
+
+    log: LogId
+    head: LogHead
+    note: bytes
+    confirmed_at_ms: int
+
+
+class ForkEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Two signed notes of one log that cannot both be true."""
+
+    log: LogId
+    one: bytes
+    other: bytes
+    found_by: NodeName
+    found_at_ms: int
+    reported: bool = False
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a node above holds and has indexed one log, as it last told us."""
+
+    log: LogId
+    holder: NodeName
+    size: int
+    indexed: int
+    at_ms: int
+
+
+InviteState = Literal["open", "used", "burnt", "cancelled"]
+
+
+class Invite(msgspec.Struct, frozen=True, kw_only=True):
+    """An invitation this authority gave out; `secret` is wiped once it is used, burnt or cancelled."""
+
+    id: str
+    name: NodeName
+    description: NodeDescription
+    secret: bytes
+    expires_at_ms: int
+    tries_left: int
+    state: InviteState
+    joined_key: str = ""
+    transcript_sha256: bytes = b""
+    chain: tuple[bytes, ...] = ()
+
+
+ResourceState = Literal["pending", "returned", "reviewed", "published", "withdrawn"]
+
+
+class ResourceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One of this node's own resources on its way through review.
+
+    `resource` is the version being worked on; `published` the version that is in the log now, if any.
+    """
+
+    id: str
+    resource: Resource
+    state: ResourceState
+    author: str
+    review: Review | None = None
+    remark: str = ""
+    published: Resource | None = None
+    log_index: int | None = None
+    updated_at_ms: int
+
+
+class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The first signed answer to a call that changed something; repeated byte for byte ever after."""
+
+    caller: NodeName
+    operation_id: str
+    call_sha256: bytes
+    method: str
+    payload_sha256: bytes
+    call_header: bytes
+    call_signature: bytes
+    status: int
+    body: bytes
+    at_ms: int
+
+
+class LogRows(Protocol):
+    """Logs and their entries. Own logs grow by `append`; copies by `extend`, after `federation.logs.accept_page`."""
+
+    def get(self, log: LogId) -> StoredLog | None: ...
+
+    def all(self) -> Sequence[StoredLog]: ...
+
+    def append(self, log: LogId, documents: Sequence[bytes]) -> int:
+        """Append to one of this node's own logs and return the first index.
+
+        The checkpoint over all appends of a commit group is signed once, before the group commits, in the same
+        transaction: after a crash either both are there or neither.
+        """
+        ...
+
+    def extend(
+        self, head: LogHead, rows: Sequence[bytes], entries: Sequence[Entry], note: bytes, confirmed_at_ms: int
+    ) -> None:
+        """Store the accepted end of a page: `rows` and `entries` are those just before `head.size`."""
+        ...
+
+    def confirm(self, log: LogId, note: bytes, confirmed_at_ms: int) -> None:
+        """Keep a newer note (cosigned, or the same) and when it was confirmed; the entries stay."""
+        ...
+
+    def entries(self, log: LogId, start: int, limit: int) -> Sequence[Entry]:
+        """Up to `limit` entries from `start`, in order."""
+        ...
+
+    def hash_rows(self, log: LogId, indexes: Iterable[int]) -> Mapping[int, bytes]:
+        """The hash blobs of the rows asked for (federation/merkle.py says what is in them)."""
+        ...
+
+    def add_fork(self, evidence: ForkEvidence) -> None: ...
+
+    def forks(self) -> Sequence[ForkEvidence]: ...
+
+    def put_holding(self, holding: Holding) -> None: ...
+
+    def holdings(self, log: LogId) -> Sequence[Holding]: ...
+
+
+class StandingRows(Protocol):
+    """What the directory logs held here add up to; written in the same transaction as the entries."""
+
+    def get(self, authority: NodeName, name: NodeName) -> Standing | None: ...
+
+    def of(self, authority: NodeName) -> Sequence[Standing]: ...
+
+    def all(self) -> Sequence[Standing]: ...
+
+    def put(self, standing: Standing) -> None: ...
+
+
+class InviteRows(Protocol):
+    def get(self, invite_id: str) -> Invite | None: ...
+
+    def all(self) -> Sequence[Invite]: ...
+
+    def put(self, invite: Invite) -> None: ...
+
+
+class ResourceRows(Protocol):
+    def get(self, resource_id: str) -> ResourceRow | None: ...
+
+    def many(self, resource_ids: Sequence[str]) -> Mapping[str, ResourceRow]: ...
+
+    def list(self, states: Sequence[ResourceState], after: str, limit: int) -> Sequence[ResourceRow]:
+        """Ordered by id, those after `after`; every state when `states` is empty."""
+        ...
+
+    def counts(self) -> Mapping[ResourceState, int]: ...
+
+    def put(self, rows: Sequence[ResourceRow]) -> None: ...
+
+
+class AnswerRows(Protocol):
+    def get(self, caller: NodeName, operation_id: str) -> KeptAnswer | None: ...
+
+    def put(self, answer: KeptAnswer) -> None:
+        """Raises Conflict if (caller, operation id) has an answer already."""
+        ...
+
+
+class NoteRows(Protocol):
+    """Small named values: the chain in force, addresses of the lineage, published statistics."""
+
+    def get(self, name: str) -> bytes | None: ...
+
+    def put(self, name: str, value: bytes) -> None: ...
+
+
+class Transaction(Protocol):
+    """Everything stored, seen and changed as one; only valid inside the unit it was handed to."""
+
+    @property
+    def logs(self) -> LogRows: ...
+    @property
+    def standings(self) -> StandingRows: ...
+    @property
+    def invites(self) -> InviteRows: ...
+    @property
+    def resources(self) -> ResourceRows: ...
+    @property
+    def answers(self) -> AnswerRows: ...
+    @property
+    def notes(self) -> NoteRows: ...
+
+
+class Store(Protocol):
+    """One node's database. Units are plain functions: they decide and write, they never wait.
+
+    `write`: runs `unit` in the one writer, together with other waiting units, as one durable commit (fsync) per group;
+    returns only after that commit. A unit that raises is undone alone; the others of its group stand. After a crash
+    every unit is there whole or not at all.
+    `read`: runs `unit` on a consistent snapshot beside the writer; it must not write.
+    """
+
+    async def write(self, unit: Callable[[Transaction], T]) -> T: ...
+
+    async def read(self, unit: Callable[[Transaction], T]) -> T: ...
+
+    def on_commit(self, told: Callable[[frozenset[LogId]], None]) -> None:
+        """Have `told` called in the event loop, after each commit, with the logs that grew."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# --- the search index ------------------------------------------------------------------------------------------------
+
+
+class Index(Protocol):
+    """The search index over every catalogue log held here; derived data that may be deleted at any time."""
+
+    def positions(self) -> Mapping[NodeName, int]:
+        """For each publisher, the size of its catalogue log up to which entries are searchable."""
+        ...
+
+    async def apply(self, publisher: NodeName, entries: Sequence[tuple[int, bytes]], upto: int) -> None:
+        """Take in documents (log index, catalogue entry bytes), searchable within a second; repeating is harmless."""
+        ...
+
+    async def search(self, request: SearchRequest, *, viewer: NodeName, candidates: int) -> SearchAnswer:
+        """The best of this index that `viewer` may see, rescored with `request.statistics` or the index's own."""
+        ...
+
+    async def statistics(self) -> bytes:
+        """The index's term statistics in the encoding of `federation/search.py`."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# --- peers -----------------------------------------------------------------------------------------------------------
+
+
+class PeerHello(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verified hello told: `clock_offset_ms` is the peer's time minus ours at the middle of the call."""
+
+    name: NodeName
+    chain: tuple[bytes, ...]
+    software_version: str
+    clock_offset_ms: int
+    lineage: tuple[tuple[NodeName, str], ...]
+
+
+class HeldLog(msgspec.Struct, frozen=True, kw_only=True):
+    log: LogId
+    size: int
+    confirmed_at_ms: int
+
+
+class PushReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    size: int
+    cosignature: bytes
+    holdings: tuple[Holding, ...]
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a name is, as its lowest common authority says; the asker verifies `chain` against its pinned root."""
+
+    name: NodeName
+    status: str
+    chain: tuple[bytes, ...]
+    description: NodeDescription
+    moved_to: NodeName | None
+    confirmed_at_ms: int
+    answered_by: NodeName
+
+
+class LogHeadNote(msgspec.Struct, frozen=True, kw_only=True):
+    log: LogId
+    note: bytes
+
+
+class Peers(Protocol):
+    """Signed calls to other nodes. Every method raises PeerUnreachable when no verified answer came within
+    `timeout_s`, PeerRefused when a verified refusal did, UntrustedPeer when the peer is not who it should be.
+    Nothing is retried here.
+    """
+
+    def know(self, name: NodeName, endpoint: str) -> None:
+        """Remember, or replace, the address `name` can be dialled at."""
+        ...
+
+    def can_dial(self, name: NodeName) -> bool: ...
+
+    async def hello(self, to: NodeName, *, timeout_s: float) -> PeerHello: ...
+
+    async def held(self, to: NodeName, *, timeout_s: float) -> Sequence[HeldLog]: ...
+
+    async def push(self, to: NodeName, page: Page, confirmed_at_ms: int, *, timeout_s: float) -> PushReceipt: ...
+
+    async def read(self, to: NodeName, topic: str, start: int, limit: int, *, timeout_s: float) -> Page: ...
+
+    def watch(self, to: NodeName, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
+        """The peer's checkpoints, now and at each change; ends by raising PeerUnreachable."""
+        ...
+
+    async def report_fork(
+        self, to: NodeName, evidence: ForkEvidence, operation_id: str, *, timeout_s: float
+    ) -> None: ...
+
+    async def search(self, to: NodeName, request: SearchRequest, *, timeout_s: float) -> SearchAnswer: ...
+
+    async def statistics(self, to: NodeName, *, timeout_s: float) -> tuple[bytes, int]: ...
+
+    async def resolve(self, to: NodeName, name: NodeName, hops_left: int, *, timeout_s: float) -> Resolved: ...
+
+    async def renew(
+        self, to: NodeName, signing_request: bytes, operation_id: str, *, timeout_s: float
+    ) -> tuple[bytes, ...]: ...
+
+    async def describe(
+        self, to: NodeName, description: NodeDescription, operation_id: str, *, timeout_s: float
+    ) -> None: ...
+
+
+# --- this node's own keys --------------------------------------------------------------------------------------------
+
+
+class Identity(Protocol):
+    """The keys and chain of the node that runs here, wherever they are kept."""
+
+    @property
+    def name(self) -> NodeName: ...
+    @property
+    def root(self) -> NodeName: ...
+    @property
+    def root_certificate(self) -> bytes:
+        """The pinned network root, DER."""
+        ...
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """DER, own node certificate first, root left out; empty for the root itself."""
+        ...
+
+    @property
+    def did(self) -> str: ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Ed25519 by the node key; with `did` this makes an Identity a `federation.keys.Signer`."""
+        ...
+
+    def issue_certificate(self, name: NodeName, key: str, signing_request: bytes, now_ms: int) -> bytes:
+        """A node certificate for a direct child, DER; raises InvalidInput for a request that must not be granted."""
+        ...
+
+    def make_signing_request(self) -> bytes: ...
+
+    async def adopt_chain(self, chain: tuple[bytes, ...]) -> None:
+        """Verify, store and use a renewed chain for this node's name and key; running servers take it up live."""
+        ...
