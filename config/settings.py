@@ -1,0 +1,144 @@
+"""What an operator can set, as one schema; every key has a default that suits a school's old PC.
+
+What lives here: the schema, reading and first writing of `config.toml`. What must not: anything derived while running,
+secrets, or a node's name (its certificate says that).
+"""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from federation.directory import NodeDescription
+from federation.errors import BrokenHome
+from federation.naming import Level
+
+FILE_BYTES_MAX = 65_536
+
+HostPort = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.*-]+):[0-9]{1,5}$", max_length=260)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class SettingsRejected(BrokenHome):
+    code = "LLN-151"
+    zh = "config.toml 无法使用。请按提示改正这一项，或从 config/templates 里的模板重新开始。"
+    en = "config.toml cannot be used. Correct the key named here, or start again from a template in config/templates."
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Listen(_Section, frozen=True, kw_only=True):
+    """`grpc` serves other nodes, `enrolment` those that join; port 0 takes a free one."""
+
+    grpc: HostPort = "0.0.0.0:7443"
+    enrolment: HostPort = "0.0.0.0:7444"
+    enrolment_endpoint: HostPort | None = None
+
+
+class Parent(_Section, frozen=True, kw_only=True):
+    """Where the parent is dialled; absent at the root of a network."""
+
+    endpoint: HostPort | None = None
+    enrolment_endpoint: HostPort | None = None
+
+
+class Sync(_Section, frozen=True, kw_only=True):
+    """How often copies are confirmed when nothing changes, and how retries are spread."""
+
+    confirm_own_every_s: Seconds = 300.0
+    confirm_copies_every_s: Seconds = 3_600.0
+    directory_every_s: Seconds = 60.0
+    retry_first_s: Seconds = 1.0
+    retry_longest_s: Seconds = 900.0
+    call_timeout_s: Seconds = 20.0
+
+
+class Search(_Section, frozen=True, kw_only=True):
+    """`timeout_s` bounds a whole federated search; a hop leaves `hop_margin_s` of it for the way back."""
+
+    timeout_s: Seconds = 3.0
+    hop_margin_s: Seconds = 0.2
+    siblings_asked_max: Annotated[int, Meta(ge=0, le=64)] = 8
+    statistics_every_s: Seconds = 86_400.0
+    index_writer_megabytes: Annotated[int, Meta(ge=15, le=2_000)] = 15
+
+
+class Limits(_Section, frozen=True, kw_only=True):
+    """What one peer may cost this node."""
+
+    calls_per_second: Annotated[float, Meta(gt=0, le=100_000)] = 100.0
+    calls_burst: Annotated[int, Meta(ge=1, le=100_000)] = 400
+    calls_at_once_per_peer: Annotated[int, Meta(ge=1, le=10_000)] = 32
+    calls_at_once: Annotated[int, Meta(ge=1, le=100_000)] = 512
+
+
+class Storage(_Section, frozen=True, kw_only=True):
+    """`postgres` is a libpq connection string for hubs; absent means SQLite in the home directory."""
+
+    postgres: Annotated[str, Meta(max_length=1_000)] | None = None
+
+
+class Telemetry(_Section, frozen=True, kw_only=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    node: NodeDescription
+    listen: Listen = Listen()
+    parent: Parent = Parent()
+    sync: Sync = Sync()
+    search: Search = Search()
+    limits: Limits = Limits()
+    storage: Storage = Storage()
+    telemetry: Telemetry = Telemetry()
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in `path`; raises SettingsRejected naming the key at fault."""
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise SettingsRejected(str(path), f"larger than {FILE_BYTES_MAX} bytes")
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Settings)
+    except FileNotFoundError as absent:
+        raise SettingsRejected(str(path), "no such file; lln init or lln join writes it") from absent
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+        raise SettingsRejected(str(path), f"not TOML: {broken}") from broken
+    except msgspec.ValidationError as wrong:
+        raise SettingsRejected(str(path), str(wrong)) from wrong
+    except OSError as closed:
+        raise SettingsRejected(str(path), closed.strerror or "cannot be read") from closed
+
+
+def first_settings(node: NodeDescription, listen: Listen, parent: Parent) -> str:
+    """The text of a first `config.toml`: the commented template of the node's level, filled in."""
+    template = Template(_template_text(node.level))
+    return template.substitute(
+        node=_toml_lines(node),
+        listen=_toml_lines(listen),
+        parent=_toml_lines(parent),
+    )
+
+
+def _template_text(level: Level) -> str:
+    return resources.files("config").joinpath("templates", f"{level}.toml").read_text(encoding="utf-8")
+
+
+def _toml_lines(section: msgspec.Struct) -> str:
+    """Plain `key = value` lines of one flat section; inline tables one level deep."""
+    return "\n".join(
+        f"{key} = {_toml_value(value)}" for key, value in msgspec.to_builtins(section).items() if value is not None
+    )
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    return msgspec.json.encode(value).decode()  # a JSON string, number or boolean is TOML too
