@@ -4,14 +4,14 @@ What lives here: the documents of a node's `catalogue` log (a reviewed version, 
 decision about visibility. What must not: search (`search.py`), storage, or the worklist of a reviewer.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from federation.naming import NameField, NodeName, is_within, lineage, parent_of
 
-TOPIC = "catalogue"
+TOPIC: Final = "catalogue"
 DOCUMENT_BYTES_MAX = 65_536
 
 ResourceType = Literal[

@@ -14,7 +14,7 @@ from federation.catalogue import BilingualLine, EpochMs, Salt
 from federation.errors import Conflict, RefusedCall
 from federation.naming import Level, NameField, NodeKind, NodeName
 
-TOPIC = "directory"
+TOPIC: Final = "directory"
 
 FRESH_MS: Final = 15 * 60_000
 CUT_OFF_MS: Final = 24 * 3_600_000

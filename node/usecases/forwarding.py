@@ -1,0 +1,171 @@
+"""Forwarding: this node's logs, and the copies it holds of those below it, travel to its parent.
+
+What lives here: what is due, and the loop that keeps going. What must not: what a viewer may see of a page
+(`cutting.py`), or accepting pages (`accepting.py`).
+"""
+
+import asyncio
+
+import msgspec
+
+from federation import directory
+from federation.checkpoints import add_cosignature, unverified_checkpoint
+from federation.errors import BadLog, PeerRefused, PeerUnreachable
+from federation.logs import LogId
+from federation.naming import NodeName, is_within, parent_of
+from federation.sync import Progress, backoff_s
+from node.ports import Clock, Peers, PushReceipt, Randomness, Store, StoredLog, Transaction
+from node.usecases.cutting import Cutting
+from node.usecases.dealings import Dealings
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds between confirmations when nothing changes, and between tries when nothing works."""
+
+    confirm_own_s: float
+    confirm_copies_s: float
+    retry_first_s: float
+    retry_longest_s: float
+    call_timeout_s: float
+
+
+class Forwarding:
+    """One batch in flight to the parent, for as long as the node runs."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        peers: Peers,
+        clock: Clock,
+        randomness: Randomness,
+        dealings: Dealings,
+        own_name: NodeName,
+        root: NodeName,
+        pace: Pace,
+    ) -> None:
+        self._store = store
+        self._peers = peers
+        self._clock = clock
+        self._randomness = randomness
+        self._dealings = dealings
+        self._own_name = own_name
+        self._root = root
+        self._pace = pace
+        self._cutting = Cutting(own_name=own_name, root=root)
+        self._progress: dict[LogId, Progress] | None = None
+        self._refused: dict[LogId, str] = {}
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something grew; called from the event loop after a commit."""
+        self._wake.set()
+
+    def waiting(self) -> int:
+        """How many logs the parent is known to be behind on, or has refused."""
+        return len(self._refused) + (0 if self._progress is not None else 1)
+
+    async def run(self) -> None:
+        """Forward what is due, for ever; outages are waited out with jitter, and news cut the wait short."""
+        parent = parent_of(self._own_name, self._root)
+        if parent is None:
+            return
+        failures = 0
+        while True:
+            self._wake.clear()
+            try:
+                await self.round(parent)
+                failures = 0
+            except (PeerUnreachable, PeerRefused) as outage:
+                failures += 1
+                self._progress = None
+                self._dealings.failed(parent, outage)
+            await self._pause(failures)
+
+    async def round(self, parent: NodeName) -> None:
+        """Bring the parent up to date once; raises PeerUnreachable or PeerRefused when the parent cannot take more."""
+        if self._progress is None:
+            held = await self._peers.held(parent, timeout_s=self._pace.call_timeout_s)
+            self._progress = {log.log: Progress(size=log.size) for log in held}
+            self._refused.clear()
+            self._dealings.succeeded(parent)
+        for stored in sorted(await self._store.read(lambda tx: tuple(tx.logs.all())), key=_road_order):
+            if self._goes_up(stored):
+                await self._bring(parent, stored)
+
+    def _goes_up(self, stored: StoredLog) -> bool:
+        """Only what is held whole: a copy still being received waits for its own last page."""
+        return (
+            bool(stored.note)
+            and is_within(NodeName(stored.log.origin), self._own_name)
+            and unverified_checkpoint(stored.note).size == stored.head.size
+        )
+
+    async def _bring(self, parent: NodeName, stored: StoredLog) -> None:
+        progress = (self._progress or {}).get(stored.log, Progress())
+        is_own = stored.log.origin == self._own_name
+        every_s = self._pace.confirm_own_s if is_own else self._pace.confirm_copies_s
+        try:
+            while progress.is_due(
+                stored.head.size,
+                confirmed_at_ms=None if is_own else stored.confirmed_at_ms,
+                now_ms=self._clock.now_ms(),
+                every_ms=int(every_s * 1_000),
+            ):
+                progress = await self._push(parent, stored, progress)
+        except (PeerRefused, BadLog) as refusal:
+            self._refused[stored.log] = str(refusal)
+            self._dealings.failed(parent, refusal)
+            if self._progress is not None:
+                self._progress.pop(stored.log, None)
+
+    async def _push(self, parent: NodeName, stored: StoredLog, progress: Progress) -> Progress:
+        page = await self._store.read(lambda tx: self._cutting.page(tx, stored, progress.size, viewer=parent))
+        confirmed = self._clock.now_ms() if stored.log.origin == self._own_name else stored.confirmed_at_ms
+        receipt = await self._peers.push(parent, page, confirmed, timeout_s=self._pace.call_timeout_s)
+        self._dealings.succeeded(parent)
+        self._refused.pop(stored.log, None)
+        await self._store.write(lambda tx: self._keep_receipt(tx, stored, receipt))
+        if receipt.size <= progress.size and page.entries:
+            raise BadLog(stored.log.origin_line, f"the parent took entries and still holds {receipt.size}")
+        behind = any(holding.indexed < stored.head.size for holding in receipt.holdings)
+        now = progress.told(
+            receipt.size, confirmed_at_ms=confirmed, now_ms=self._clock.now_ms(), behind=behind, empty=not page.entries
+        )
+        if self._progress is not None:
+            self._progress[stored.log] = now
+        return now
+
+    def _keep_receipt(self, tx: Transaction, stored: StoredLog, receipt: PushReceipt) -> None:
+        for holding in receipt.holdings:
+            tx.logs.put_holding(holding)
+        now = tx.logs.get(stored.log)
+        same = now is not None and now.note.split(b"\n\n")[0] == stored.note.split(b"\n\n")[0]
+        if receipt.cosignature and now is not None and same:
+            tx.logs.confirm(stored.log, add_cosignature(now.note, receipt.cosignature), now.confirmed_at_ms)
+
+    async def _pause(self, failures: int) -> None:
+        wait_s = self._next_due_s()
+        if failures:
+            wait_s = backoff_s(
+                failures,
+                first_s=self._pace.retry_first_s,
+                longest_s=self._pace.retry_longest_s,
+                fraction=self._randomness.fraction(),
+            )
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _next_due_s(self) -> float:
+        asked = [progress.asks_again for progress in (self._progress or {}).values() if progress.asks_again]
+        if asked:
+            return 0.5 * min(asked)
+        return min(self._pace.confirm_own_s, self._pace.confirm_copies_s) / 2
+
+
+def _road_order(stored: StoredLog) -> tuple[bool, int, str]:
+    """Directories before catalogues and authorities before those below: each log's key is known before it arrives."""
+    return (stored.log.topic != directory.TOPIC, stored.log.origin.count("."), stored.log.origin)

@@ -1,0 +1,50 @@
+"""Indexing: what the catalogue logs held here say becomes searchable.
+
+What lives here: the loop that brings the index to the end of every log, from wherever it stands. What must not: how an
+index works (`node/index`). A crash leaves the index behind the logs; the next start brings it up.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from federation import catalogue
+from federation.naming import NodeName
+from node.ports import Index, Store, StoredLog, Transaction
+
+ENTRIES_AT_ONCE = 1_000
+
+
+class Indexing:
+    def __init__(self, *, store: Store, index: Index) -> None:
+        self._store = store
+        self._index = index
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Index what is new, for ever."""
+        while True:
+            self._wake.clear()
+            await self.catch_up()
+            await self._wake.wait()
+
+    async def catch_up(self) -> None:
+        """Bring the index to the end of every catalogue log held here."""
+        for stored in await self._store.read(lambda tx: tuple(tx.logs.all())):
+            if stored.log.topic == catalogue.TOPIC:
+                await self._bring_up(stored)
+
+    async def _bring_up(self, stored: StoredLog) -> None:
+        publisher = NodeName(stored.log.origin)
+        position = self._index.positions().get(publisher, 0)
+        while position < stored.head.size:
+            read = await self._store.read(lambda tx, at=position: self._entries(tx, stored, at))  # type: ignore[misc]
+            reached = min(position + ENTRIES_AT_ONCE, stored.head.size)
+            await self._index.apply(publisher, read, upto=reached)
+            position = reached
+
+    def _entries(self, tx: Transaction, stored: StoredLog, start: int) -> Sequence[tuple[int, bytes]]:
+        entries = tx.logs.entries(stored.log, start, ENTRIES_AT_ONCE)
+        return [(start + at, entry.document) for at, entry in enumerate(entries) if entry.document is not None]
