@@ -2,6 +2,7 @@
 
 import base64
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,6 +143,7 @@ def test_no_flipped_bit_survives():
         f"{ORIGIN}\n1\n{'A' * 40}\n".encode(),
         f"{ORIGIN}\n1\n{'A' * 43}\n".encode(),
         f"{ORIGIN}\n1\n{'A' * 43}=\n\nextension\n".encode(),
+        f"{ORIGIN}\n1\n{'A' * 43}=\nexten\tsion\n".encode(),
         f"{ORIGIN}\r\n1\r\n{'A' * 43}=\r\n".encode(),
         f"cosignature/v1\ntime 1\n{ORIGIN}\n1\n{'A' * 43}=\n".encode(),
     ],
@@ -263,6 +265,19 @@ def test_a_cosignature_of_another_length_or_beyond_time_is_refused():
             checkpoints.verify_cosignature(
                 bytes(Note(text=CHECKPOINT.text(), lines=(own, false))), PARENT, WITNESS.public
             )
+
+
+def test_a_time_beyond_63_bits_is_refused_though_it_is_signed():
+    own, line = Note.parse(cosigned()).lines
+    for timestamp, is_allowed in ((2**63 - 1, True), (2**63, False)):
+        signature = WITNESS.sign(checkpoints._cosigned_message(timestamp, CHECKPOINT.text()))
+        signed_line = msgspec.structs.replace(line, signature=timestamp.to_bytes(8, "big") + signature)
+        note = bytes(Note(text=CHECKPOINT.text(), lines=(own, signed_line)))
+        if is_allowed:
+            assert checkpoints.verify_cosignature(note, PARENT, WITNESS.public).timestamp == timestamp
+            continue
+        with pytest.raises(BadCosignature, match="beyond"):
+            checkpoints.verify_cosignature(note, PARENT, WITNESS.public)
 
 
 def test_a_logs_own_signature_is_no_cosignature_nor_the_reverse():

@@ -178,6 +178,8 @@ def test_a_repeat_under_a_checkpoint_of_just_what_is_held_confirms_it():
     accepted = accept_page(HONEST.head(40), page, key=SIGNER.public, held_checkpoint=None)
     assert accepted.checkpoint.size == 40
     refused(MalformedPage, HONEST.head(40), HONEST.page(5, 9, 60))
+    forked = Origin(documents=[*DOCUMENTS[:39], b"another history"])
+    refused(WrongRoot, HONEST.head(40), forked.page(5, 9, 40))
 
 
 def test_an_empty_page_brings_a_newer_checkpoint():
@@ -288,15 +290,15 @@ def test_a_fork_of_the_same_size_is_refused_with_both_notes():
     assert (error.one, error.other) == (HONEST.note(40), forked.note(40))
 
 
-def test_a_fork_that_shows_where_the_held_checkpoint_is_reached_is_refused_with_both_notes():
+@pytest.mark.parametrize("end", [40, 50])
+def test_a_fork_that_shows_where_the_held_checkpoint_is_reached_is_refused_with_both_notes(end):
     """Held: 30 entries under a checkpoint of 40. The page fits its own checkpoint of 60, but not the one of 40."""
+    head, held = HONEST.head(30), HONEST.checkpoint(40)
     forked = Origin(documents=[*DOCUMENTS[:35], b"another history", *DOCUMENTS[36:60]])
-    error = refused(LogForked, HONEST.head(30), forked.page(30, 50, 60), HONEST.checkpoint(40))
+    error = refused(LogForked, head, forked.page(30, end, 60), held)
     assert (error.one, error.other) == (HONEST.note(40), forked.note(60))
-    accepted = accept_page(
-        HONEST.head(30), HONEST.page(30, 50, 60), key=SIGNER.public, held_checkpoint=HONEST.checkpoint(40)
-    )
-    assert accepted.head == HONEST.head(50)
+    accepted = accept_page(head, HONEST.page(30, end, 60), key=SIGNER.public, held_checkpoint=held)
+    assert accepted.head == HONEST.head(end)
 
 
 @pytest.mark.parametrize(("start", "end"), [(40, 60), (40, 50), (40, 40), (20, 60)])
@@ -311,6 +313,7 @@ def test_a_checkpoint_of_another_key_log_or_node_is_refused():
     elsewhere = Origin(documents=DOCUMENTS, log=LogId(origin=LOG.origin, topic="directory"))
     refused(WrongOrigin, EMPTY, elsewhere.page(0, 10, 10))
     refused(WrongOrigin, EMPTY, msgspec.structs.replace(elsewhere.page(0, 10, 10), log=LOG))
+    refused(WrongOrigin, EMPTY, msgspec.structs.replace(HONEST.page(0, 10, 10), log=elsewhere.log))
 
 
 def test_a_page_past_its_checkpoint_is_refused():
@@ -362,4 +365,5 @@ def test_a_page_has_at_most_500_entries_and_at_least_one():
     assert len(logs.take_page(Entry.full(b"x") for _ in range(10_000))) == 500
     assert len(logs.take_page([Entry.withheld(b"h" * 32)])) == 1
     assert logs.take_page([]) == ()
+    assert len(logs.take_page([Entry.full(b"x" * logs.DOCUMENT_BYTES_MAX)] * 20)) == 16
     assert len(logs.take_page([Entry.full(b"x" * (logs.PAGE_BYTES_MAX + 1))])) == 1

@@ -196,6 +196,13 @@ def test_an_index_outside_the_tree_is_refused(index, size):
             call()
 
 
+def test_a_proof_from_a_larger_tree_does_not_place_an_index_outside_the_smaller():
+    proof = merkle.inclusion_proof(4, 8, ROWS)
+    merkle.verify_inclusion(LEAVES[4], 4, 8, proof, naive_root(LEAVES[:8]))
+    with pytest.raises(MalformedProof):
+        merkle.verify_inclusion(LEAVES[4], 4, 4, proof, naive_root(LEAVES[:8]))
+
+
 @pytest.mark.parametrize(("old", "new"), [(5, 4), (-1, 4), (1, 0), (0, -1), (1, 2**63)])
 def test_sizes_that_cannot_be_are_refused(old, new):
     with pytest.raises(MalformedProof):
