@@ -11,7 +11,7 @@ import msgspec
 from federation.catalogue import Resource, Review
 from federation.directory import NodeDescription, Standing
 from federation.logs import Entry, LogHead, LogId, Page
-from federation.naming import NodeName
+from federation.naming import NodeKind, NodeName
 from federation.search import SearchAnswer, SearchRequest
 
 T = TypeVar("T")
@@ -394,7 +394,9 @@ class Identity(Protocol):
         """Ed25519 by the node key; with `did` this makes an Identity a `federation.keys.Signer`."""
         ...
 
-    def issue_certificate(self, name: NodeName, key: str, signing_request: bytes, now_ms: int) -> bytes:
+    def issue_certificate(
+        self, name: NodeName, key: str, kind: NodeKind, signing_request: bytes, now_ms: int
+    ) -> bytes:
         """A node certificate for a direct child, DER; raises InvalidInput for a request that must not be granted."""
         ...
 
