@@ -1,0 +1,56 @@
+"""Who may call what, as the .proto files declare it beside each method.
+
+What must not live here: a default for a method that declares nothing; a server with such a method does not start.
+"""
+
+from typing import Final
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from federation.calls import Caller, MethodRules
+from federation.errors import BrokenHome
+from protos.lln.v1 import rules_pb2
+
+REQUEST_BYTES_DEFAULT: Final = 65_536
+DEADLINE_MS_DEFAULT: Final = 10_000
+_CALLERS: Final[dict[int, Caller]] = {
+    rules_pb2.SELF: "self",
+    rules_pb2.PARENT: "parent",
+    rules_pb2.CHILD: "child",
+    rules_pb2.SIBLING: "sibling",
+    rules_pb2.ANCESTOR: "ancestor",
+    rules_pb2.DESCENDANT: "descendant",
+    rules_pb2.NETWORK: "network",
+}
+
+
+class MethodWithoutRules(BrokenHome):
+    code = "LLN-1510"
+    zh = "接口方法没有声明谁可以调用，服务不会启动。请在 .proto 中补上 rules。"
+    en = "A method does not declare who may call it, so the server does not start. Add its rules to the .proto."
+
+
+def rules_of(service: ServiceDescriptor) -> dict[str, MethodRules]:
+    """The rules of every method of a service by method name; raises MethodWithoutRules."""
+    return {method.name: _rules(method) for method in service.methods}
+
+
+def _rules(method: MethodDescriptor) -> MethodRules:
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    options = method.GetOptions()
+    if not options.HasExtension(rules_pb2.rules):
+        raise MethodWithoutRules(path, "no (rules) option")
+    declared = options.Extensions[rules_pb2.rules]
+    callers = frozenset(_CALLERS[caller] for caller in declared.callers if caller in _CALLERS)
+    if not callers:
+        raise MethodWithoutRules(path, "its rules name no caller")
+    return MethodRules(
+        method=path,
+        callers=callers,
+        changes=declared.changes,
+        reads_catalogue=declared.reads_catalogue,
+        introduces=declared.introduces,
+        streams_signed_content=declared.streams_signed_content,
+        request_bytes_max=declared.request_bytes_max or REQUEST_BYTES_DEFAULT,
+        deadline_ms_max=declared.deadline_ms_max or DEADLINE_MS_DEFAULT,
+    )
