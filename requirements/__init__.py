@@ -1,0 +1,1 @@
+"""The lists of what the program stands on, and how `run.py` brings them here."""
