@@ -47,7 +47,7 @@ class ProofTooLong(BadLog):
 
 
 class BrokenTree(BrokenHome):
-    code = "LLN-1510"
+    code = "LLN-1515"
     zh = "本节点保存的日志哈希缺失或不完整。请运行 lln log verify，并从备份恢复。"
     en = "Stored hashes of a log are missing or cut short. Run lln log verify and restore from a backup."
 
@@ -263,7 +263,11 @@ def _complete(span: Span) -> list[Span]:
 
 
 def _rows_of(spans: Iterable[Span]) -> tuple[int, ...]:
-    return tuple(sorted(end - 1 for span in spans for _, end in _complete(span)))
+    rows = []
+    for start, end in spans:
+        width = end - start
+        rows += [part_end - 1 for _, part_end in _complete((start, end))] if width & (width - 1) else [end - 1]
+    return tuple(sorted(rows))
 
 
 def _hash_of(span: Span, rows: Mapping[int, bytes]) -> bytes:
