@@ -63,11 +63,15 @@ class TermStatistics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`asker` is the node whose people ask: what it may see is all that is answered. `offset` and `limit` page."""
+    """`asker` is the node whose people ask: what it may see is all that is answered. `offset` and `limit` page.
+
+    `under`: the head of the subtree for scope `subtree`, the asker itself where absent.
+    """
 
     text: Annotated[str, Meta(max_length=TEXT_CHARS_MAX)]
     scope: SearchScope
     asker: NameField
+    under: NameField | None = None
     filters: Filters = Filters()
     limit: Annotated[int, Meta(ge=1, le=HITS_MAX)] = 10
     offset: Annotated[int, Meta(ge=0, le=OFFSET_MAX)] = 0

@@ -248,10 +248,14 @@ class Resources(_Document, frozen=True, kw_only=True):
 
 
 class SearchAsked(_Document, frozen=True, kw_only=True):
-    """A search as a person of this node types it; several values of one filter mean any of them."""
+    """A search as a person of this node types it; several values of one filter mean any of them.
+
+    `under`: the head of the subtree for scope `subtree`; this node where absent.
+    """
 
     text: str
     scope: SearchScope = "network"
+    under: NameField | None = None
     section: tuple[Section, ...] = ()
     audience: tuple[Audience, ...] = ()
     industry: tuple[str, ...] = ()
