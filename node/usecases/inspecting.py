@@ -1,0 +1,242 @@
+"""Inspecting: how this node is, whom it knows, and how it gets on with them.
+
+What lives here: the verdict and what led to it, the tree, the peers. What must not: mending anything; every finding
+names the command that does.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from federation.catalogue import TOPIC
+from federation.certificate_profile import read_authority
+from federation.directory import FRESH_MS, NodeDescription
+from federation.logs import LogId
+from federation.naming import NodeName, is_within, parent_of, relation_of
+from node.desk import Finding, NodeState, Peers, PeerState, Severity, Tree, TreeNode
+from node.ports import Clock, Identity, Store, StoredLog
+from node.usecases.dealings import Dealings
+from node.usecases.proving import Proving
+from node.usecases.vouching import Vouching
+
+DAY_MS: Final = 24 * 3_600_000
+SOON_MS: Final = 30 * DAY_MS
+SLOW_MS: Final = 5 * 60_000
+CLOCK_APART_MS: Final = 30_000
+_WORST: Final = {"good": 0, "notice": 1, "warning": 2, "fault": 3}
+
+
+class Inspecting:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        vouching: Vouching,
+        dealings: Dealings,
+        proving: Proving,
+        identity: Identity,
+        clock: Clock,
+        description: NodeDescription,
+        searchable: Callable[[], int],
+        endpoint_of: Callable[[NodeName], str],
+        waiting: Callable[[], int],
+        refused: Callable[[], Mapping[str, int]],
+        software_version: str,
+    ) -> None:
+        self._store = store
+        self._vouching = vouching
+        self._dealings = dealings
+        self._proving = proving
+        self._identity = identity
+        self._clock = clock
+        self._description = description
+        self._searchable = searchable
+        self._endpoint_of = endpoint_of
+        self._waiting = waiting
+        self._refused = refused
+        self._software_version = software_version
+        self._started_at_ms = clock.now_ms()
+        self._parent = parent_of(identity.name, identity.root)
+
+    async def status(self) -> NodeState:
+        """One sentence, then everything that is not as it should be, then the facts."""
+        forks, counts = await self._store.read(lambda tx: (len(tx.logs.forks()), dict(tx.resources.counts())))
+        logs = (await self._proving.logs()).logs
+        findings = [
+            finding
+            for finding in (self._parent_finding(), self._clock_finding(), self._certificate_finding(), _forks(forks))
+            if finding is not None
+        ]
+        findings.extend(self._refusal_findings())
+        children: dict[str, int] = {}
+        for child in self._vouching.children():
+            children[child.status] = children.get(child.status, 0) + 1
+        return NodeState(
+            verdict=self._verdict(findings),
+            findings=tuple(findings),
+            name=self._identity.name,
+            root=self._identity.root,
+            parent=self._parent,
+            description=self._description,
+            key=self._identity.did,
+            certificate_ends_ms=self._certificate_ends_ms(),
+            started_at_ms=self._started_at_ms,
+            now_ms=self._clock.now_ms(),
+            software_version=self._software_version,
+            resources=counts,
+            searchable=self._searchable(),
+            logs=logs,
+            children=children,
+        )
+
+    async def tree(self) -> Tree:
+        """Every node known here, parents before children: this one, those below it, its parent and siblings."""
+        logs = {stored.log: stored for stored in await self._store.read(lambda tx: tuple(tx.logs.all()))}
+        own = TreeNode(
+            name=self._identity.name,
+            parent=self._parent,
+            description=self._description,
+            status="active",
+            catalogue_size=_size(logs, self._identity.name),
+            confirmed_at_ms=self._clock.now_ms(),
+        )
+        below = [
+            TreeNode(
+                name=standing.name,
+                parent=standing.authority,
+                description=standing.description,
+                status=standing.status,
+                catalogue_size=_size(logs, standing.name),
+                confirmed_at_ms=_confirmed(logs, standing.name),
+            )
+            for standing in self._vouching.standings()
+            if is_within(standing.name, self._identity.name) and standing.name != self._identity.name
+        ]
+        return Tree(top=self._identity.name, nodes=(own, *below))
+
+    async def peers(self) -> Peers:
+        names = dict.fromkeys(
+            (
+                *((self._parent,) if self._parent else ()),
+                *(child.name for child in self._vouching.children()),
+                *(sibling.name for sibling in self._vouching.siblings()),
+                *self._dealings.peers(),
+            )
+        )
+        return Peers(peers=tuple(self._peer(name) for name in names if name != self._identity.name))
+
+    def _peer(self, name: NodeName) -> PeerState:
+        dealing = self._dealings.of(name)
+        standing = self._vouching.standing_of(name)
+        told = (standing.description.endpoint if standing else None) or ""
+        return PeerState(
+            name=name,
+            relation=relation_of(name, self._identity.name, self._identity.root),
+            endpoint=self._endpoint_of(name) or told,
+            status=standing.status if standing else "active",
+            last_success_ms=dealing.last_success_ms,
+            last_failure_ms=dealing.last_failure_ms,
+            last_error=dealing.last_error,
+            waiting=self._waiting() if name == self._parent else 0,
+            clock_offset_ms=dealing.clock_offset_ms,
+        )
+
+    # --- findings ----------------------------------------------------------------------------------------------------
+
+    def _verdict(self, findings: list[Finding]) -> Finding:
+        worst = max(findings, key=lambda one: _WORST[one.severity], default=None)
+        if worst is None or worst.severity == "notice":
+            return Finding(step="verdict", severity="good", zh="一切正常。", en="Everything works.")
+        if worst.severity == "warning":
+            return Finding(
+                step="verdict",
+                severity="warning",
+                zh=f"可以使用,但需要留意:{worst.zh}",
+                en=f"It works, but look at this: {worst.en}",
+                remedy=worst.remedy,
+            )
+        return Finding(
+            step="verdict", severity="fault", zh=f"有故障:{worst.zh}", en=f"Faulty: {worst.en}", remedy=worst.remedy
+        )
+
+    def _parent_finding(self) -> Finding | None:
+        if self._parent is None:
+            return None
+        dealing = self._dealings.of(self._parent)
+        age_ms = self._vouching.directory_age_ms(self._parent)
+        if age_ms is not None and age_ms < FRESH_MS and dealing.last_success_ms >= dealing.last_failure_ms:
+            return None
+        if dealing.last_success_ms == 0 and self._clock.now_ms() - self._started_at_ms < SLOW_MS:
+            severity: Severity = "notice" if not dealing.last_error else "warning"
+        else:
+            severity = "warning" if age_ms is not None and age_ms < DAY_MS else "fault"
+        told = f" ({dealing.last_error})" if dealing.last_error else ""
+        return Finding(
+            step="parent",
+            severity=severity,
+            zh=f"暂时联系不上上级 {self._parent}{told}。本地检索和工作照常,恢复后自动补齐。",
+            en=f"The parent {self._parent} is not answering{told}. Local work goes on and catches up by itself.",
+            remedy="lln check",
+        )
+
+    def _clock_finding(self) -> Finding | None:
+        offset_ms = self._dealings.of(self._parent).clock_offset_ms if self._parent else None
+        if offset_ms is None or abs(offset_ms) < CLOCK_APART_MS:
+            return None
+        return Finding(
+            step="clock",
+            severity="warning" if abs(offset_ms) < 120_000 else "fault",
+            zh=f"本机时钟与上级相差 {offset_ms / 1_000:+.0f} 秒。",
+            en=f"This machine's clock is {-offset_ms / 1_000:+.0f} s from the parent's.",
+            remedy="timedatectl set-ntp true",
+        )
+
+    def _certificate_finding(self) -> Finding | None:
+        ends_ms = self._certificate_ends_ms()
+        left_ms = (ends_ms or 2**60) - self._clock.now_ms()
+        if left_ms > SOON_MS:
+            return None
+        return Finding(
+            step="certificate",
+            severity="warning" if left_ms > 0 else "fault",
+            zh=f"节点证书{'已过期' if left_ms <= 0 else f'还有 {left_ms // DAY_MS} 天到期'},尚未自动续期。",
+            en="The node certificate has expired." if left_ms <= 0 else f"It expires in {left_ms // DAY_MS} days.",
+            remedy="lln check",
+        )
+
+    def _refusal_findings(self) -> list[Finding]:
+        return [
+            Finding(
+                step="refused calls",
+                severity="notice",
+                zh=f"启动以来拒绝了 {count} 次调用({code})。",
+                en=f"{count} calls were refused since the start ({code}).",
+                remedy="lln peers",
+            )
+            for code, count in sorted(self._refused().items())
+        ]
+
+    def _certificate_ends_ms(self) -> int | None:
+        chain = self._identity.chain
+        return read_authority(chain[0] if chain else self._identity.root_certificate).claims.not_after_ms
+
+
+def _forks(count: int) -> Finding | None:
+    if not count:
+        return None
+    return Finding(
+        step="forks",
+        severity="fault",
+        zh=f"有 {count} 份日志签出了互相矛盾的历史,证据已保留并上报。",
+        en=f"{count} logs have signed contradicting histories; the evidence is kept and reported.",
+        remedy="lln log show",
+    )
+
+
+def _size(logs: Mapping[LogId, StoredLog], name: NodeName) -> int | None:
+    stored = logs.get(LogId(origin=name, topic=TOPIC))
+    return stored.head.size if stored is not None else None
+
+
+def _confirmed(logs: Mapping[LogId, StoredLog], name: NodeName) -> int | None:
+    stored = logs.get(LogId(origin=name, topic=TOPIC))
+    return stored.confirmed_at_ms if stored is not None else None
