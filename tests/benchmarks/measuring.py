@@ -244,7 +244,7 @@ class Contest:
             took = yield side, calls
             spent_s += took.wall_s
             fitting = max(1, min(CALLS_MAX, round(calls * self.slice_s / max(took.wall_s, 1e-9))))
-            if spent_s >= WARM_UP_S:
+            if spent_s >= min(WARM_UP_S, 2 * self.slice_s):
                 return fitting
             calls = min(fitting, calls * 10)
 
