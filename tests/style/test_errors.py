@@ -1,0 +1,45 @@
+"""Every error of the product has a code of its own, a sentence in two languages, and a place in the docs."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from federation.errors import LlnError, LocalFault, RemoteFault
+from tests.style.errors_page import PAGE, error_classes, page
+
+ERRORS = error_classes()
+BRANCHES = {*LocalFault.__subclasses__(), *RemoteFault.__subclasses__()}
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+def test_codes_are_unique():
+    shared = [code for code, times in Counter(error.code for error in ERRORS).items() if times > 1]
+    assert {code: [e.__qualname__ for e in ERRORS if e.code == code] for code in shared} == {}
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_an_error_has_its_own_code_and_sentences(error):
+    assert {"code", "zh", "en"} <= vars(error).keys()
+    assert re.fullmatch(r"LLN-[0-9]{3,4}", error.code)
+    assert CHINESE.search(error.zh)
+    assert error.zh.endswith("。")
+    assert not CHINESE.search(error.en)
+    assert error.en.endswith(".")
+
+
+@pytest.mark.parametrize("error", set(ERRORS) - {LlnError, LocalFault, RemoteFault}, ids=lambda error: error.__name__)
+def test_a_code_says_which_branch_the_error_hangs_on(error):
+    branch = next(each for each in error.__mro__ if each in BRANCHES)
+    assert error.code.startswith(branch.code[:6])
+    assert error is branch or error.code != branch.code
+
+
+def test_an_error_says_what_it_is_about_or_what_it_means():
+    assert str(LlnError("a/catalogue", "held 40, got 12")) == "[LLN-000] a/catalogue: held 40, got 12"
+    assert str(LlnError()) == f"[LLN-000] {LlnError.en}"
+
+
+def test_the_page_of_errors_is_current():
+    held = PAGE.read_text("utf-8") if PAGE.exists() else ""
+    assert held == page(), "run: python -m tests.style.errors_page"
