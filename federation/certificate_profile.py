@@ -27,6 +27,8 @@ from federation.naming import DEPTH_MAX, NodeName, parse_name
 CERTIFICATE_BYTES_MAX: Final = 4_096
 CHAIN_CERTIFICATES_MAX: Final = DEPTH_MAX + 1
 """Every authority below the root, and a TLS leaf; the root itself is pinned and never sent."""
+BACKDATED_MS: Final = 2 * 3_600_000
+"""A peer whose clock is an hour slow must get through TLS, so that the signed call can tell it so."""
 
 _DID: Final = "did:key:"
 _UNDERSTOOD: Final = (x509.BasicConstraints, x509.KeyUsage, x509.NameConstraints, x509.SubjectAlternativeName)
@@ -116,10 +118,15 @@ def read_leaf(der: bytes) -> Certificate:
     return Certificate(der=der, parsed=parsed, claims=_claims(parsed, name, did, -1))
 
 
+def issued_at_ms(certificate: bytes) -> int:
+    """When a node certificate was issued; its validity begins earlier, for the sake of slow clocks."""
+    return read_authority(certificate).claims.not_before_ms + BACKDATED_MS
+
+
 def renewal_due_ms(certificate: bytes) -> int:
     """When a node certificate should be renewed: at two thirds of its life."""
-    claims = read_authority(certificate).claims
-    return claims.not_before_ms + (claims.not_after_ms - claims.not_before_ms) * 2 // 3
+    issued_ms = issued_at_ms(certificate)
+    return issued_ms + (read_authority(certificate).claims.not_after_ms - issued_ms) * 2 // 3
 
 
 def to_pem(chain: Sequence[bytes]) -> bytes:

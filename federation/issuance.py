@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
 
 from federation.certificate_profile import (
+    BACKDATED_MS,
     CERTIFICATE_BYTES_MAX,
     FOREIGN_ERRORS,
     TOLD_CHARS_MAX,
@@ -34,8 +35,6 @@ DAY_MS: Final = 24 * HOUR_MS
 ROOT_LIFE_MS: Final = 20 * 365 * DAY_MS
 NODE_LIFE_MS: Final = 365 * DAY_MS
 LEAF_LIFE_MS: Final = 7 * DAY_MS
-BACKDATED_MS: Final = 2 * HOUR_MS
-"""A peer whose clock is an hour slow must get through TLS, so that the signed call can tell it so."""
 SERIAL_BYTES: Final = 16
 
 ADMITTING_KINDS: Final[frozenset[NodeKind]] = frozenset(("authority", "open_university", "credit_bank"))

@@ -1,0 +1,219 @@
+"""The Store port in memory: real logs and real checkpoints, no disk. A fake for use cases; the contract is the port's.
+
+A unit that raises is undone alone; a read that writes is an error of the test's subject.
+"""
+
+import asyncio
+import copy
+from collections import defaultdict
+
+from federation import logs as federated
+from federation.checkpoints import sign_checkpoint
+from federation.errors import Conflict
+from federation.keys import Signer
+from federation.logs import Entry, LogHead, LogId
+from federation.naming import NodeName
+from node.ports import ForkEvidence, StoredLog, Transaction
+
+
+class _Tables:
+    """Everything stored; tables hold immutable values, so that a shallow copy of each is a snapshot."""
+
+    def __init__(self) -> None:
+        self.logs: dict[LogId, StoredLog] = {}
+        self.entries: dict[LogId, tuple[Entry, ...]] = defaultdict(tuple)
+        self.rows: dict[LogId, tuple[bytes, ...]] = defaultdict(tuple)
+        self.forks: dict[tuple[LogId, bytes, bytes], ForkEvidence] = {}
+        self.holdings: dict = {}
+        self.standings: dict = {}
+        self.invites: dict = {}
+        self.resources: dict = {}
+        self.answers: dict = {}
+        self.notes: dict[str, bytes] = {}
+
+    def snapshot(self) -> "_Tables":
+        other = _Tables()
+        other.__dict__ = {name: copy.copy(table) for name, table in self.__dict__.items()}
+        return other
+
+
+class _Rows:
+    def __init__(self, tables: _Tables, *, may_write: bool) -> None:
+        self._tables = tables
+        self._may_write = may_write
+
+    def _changing(self) -> _Tables:
+        assert self._may_write, "a read may not write"
+        return self._tables
+
+
+class _LogRows(_Rows):
+    def __init__(self, tables: _Tables, store: "MemoryStore", *, may_write: bool) -> None:
+        super().__init__(tables, may_write=may_write)
+        self._store = store
+        self.grown: set[LogId] = set()
+
+    def get(self, log):
+        return self._tables.logs.get(log)
+
+    def all(self):
+        return [self._tables.logs[log] for log in sorted(self._tables.logs)]
+
+    def append(self, log, documents):
+        tables = self._changing()
+        held = tables.logs.get(log)
+        before = held.head if held else LogHead(log=log)
+        appended = federated.append(before, documents)
+        note = sign_checkpoint(appended.head.checkpoint(), self._store.signer)
+        self._extend(appended.head, appended.rows, [Entry.full(d) for d in documents], note, self._store.now_ms())
+        return before.size
+
+    def extend(self, head, rows, entries, note, confirmed_at_ms):
+        assert len(rows) == len(entries)
+        held = self._changing().logs.get(head.log)
+        assert head.size - len(rows) == (held.head.size if held else 0), "rows are those just before head.size"
+        self._extend(head, rows, entries, note, confirmed_at_ms)
+
+    def _extend(self, head, rows, entries, note, confirmed_at_ms):
+        tables = self._changing()
+        tables.entries[head.log] += tuple(entries)
+        tables.rows[head.log] += tuple(rows)
+        tables.logs[head.log] = StoredLog(log=head.log, head=head, note=note, confirmed_at_ms=confirmed_at_ms)
+        self.grown.add(head.log)
+
+    def confirm(self, log, note, confirmed_at_ms):
+        tables = self._changing()
+        tables.logs[log] = StoredLog(log=log, head=tables.logs[log].head, note=note, confirmed_at_ms=confirmed_at_ms)
+
+    def entries(self, log, start, limit):
+        return list(self._tables.entries.get(log, ())[start : start + limit])
+
+    def hash_rows(self, log, indexes):
+        rows = self._tables.rows.get(log, ())
+        return {index: rows[index] for index in indexes if index < len(rows)}
+
+    def add_fork(self, evidence):
+        self._changing().forks[evidence.log, evidence.one, evidence.other] = evidence
+
+    def forks(self):
+        return list(self._tables.forks.values())
+
+    def put_holding(self, holding):
+        self._changing().holdings[holding.log, holding.holder] = holding
+
+    def holdings(self, log):
+        return [holding for (of, _), holding in sorted(self._tables.holdings.items()) if of == log]
+
+
+class _StandingRows(_Rows):
+    def get(self, authority, name):
+        return self._tables.standings.get((authority, name))
+
+    def of(self, authority):
+        return [standing for standing in self.all() if standing.authority == authority]
+
+    def all(self):
+        return [standing for _, standing in sorted(self._tables.standings.items())]
+
+    def put(self, standing):
+        self._changing().standings[standing.authority, standing.name] = standing
+
+
+class _InviteRows(_Rows):
+    def get(self, invite_id):
+        return self._tables.invites.get(invite_id)
+
+    def all(self):
+        return list(self._tables.invites.values())
+
+    def put(self, invite):
+        self._changing().invites[invite.id] = invite
+
+
+class _ResourceRows(_Rows):
+    def get(self, resource_id):
+        return self._tables.resources.get(resource_id)
+
+    def many(self, resource_ids):
+        return {name: self._tables.resources[name] for name in resource_ids if name in self._tables.resources}
+
+    def list(self, states, after, limit):
+        wanted = [row for _, row in sorted(self._tables.resources.items()) if row.id > after]
+        return [row for row in wanted if not states or row.state in states][:limit]
+
+    def counts(self):
+        counted: dict = defaultdict(int)
+        for row in self._tables.resources.values():
+            counted[row.state] += 1
+        return dict(counted)
+
+    def put(self, rows):
+        self._changing().resources.update({row.id: row for row in rows})
+
+
+class _AnswerRows(_Rows):
+    def get(self, caller, operation_id):
+        return self._tables.answers.get((caller, operation_id))
+
+    def put(self, answer):
+        key = (answer.caller, answer.operation_id)
+        if key in self._changing().answers:
+            raise Conflict(answer.operation_id, "answered already")
+        self._tables.answers[key] = answer
+
+
+class _NoteRows(_Rows):
+    def get(self, name):
+        return self._tables.notes.get(name)
+
+    def put(self, name, value):
+        self._changing().notes[name] = value
+
+
+class _Transaction:
+    def __init__(self, tables: _Tables, store: "MemoryStore", *, may_write: bool) -> None:
+        self.logs = _LogRows(tables, store, may_write=may_write)
+        self.standings = _StandingRows(tables, may_write=may_write)
+        self.invites = _InviteRows(tables, may_write=may_write)
+        self.resources = _ResourceRows(tables, may_write=may_write)
+        self.answers = _AnswerRows(tables, may_write=may_write)
+        self.notes = _NoteRows(tables, may_write=may_write)
+
+
+class MemoryStore:
+    """`node.ports.Store`; `signer` signs the checkpoints of this node's own logs, `now_ms` dates them."""
+
+    def __init__(self, signer: Signer, now_ms=lambda: 0) -> None:
+        self.signer = signer
+        self.now_ms = now_ms
+        self._tables = _Tables()
+        self._told = []
+        self.commits = 0
+
+    async def write(self, unit):
+        await asyncio.sleep(0)  # a real one waits here
+        tables = self._tables.snapshot()
+        transaction = _Transaction(tables, self, may_write=True)
+        result = unit(transaction)
+        self._tables = tables  # nothing before this line is seen by anybody
+        self.commits += 1
+        if transaction.logs.grown:
+            for told in self._told:
+                told(frozenset(transaction.logs.grown))
+        return result
+
+    async def read(self, unit):
+        await asyncio.sleep(0)
+        return unit(_Transaction(self._tables, self, may_write=False))
+
+    def on_commit(self, told):
+        self._told.append(told)
+
+    async def close(self):
+        self._told.clear()
+
+
+def directory_of(transaction: Transaction, name: NodeName) -> list[bytes]:
+    """The documents of a node's own directory log, in order."""
+    log = LogId(origin=name, topic="directory")
+    return [entry.document for entry in transaction.logs.entries(log, 0, 10_000)]
