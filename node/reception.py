@@ -51,10 +51,13 @@ class Reception:
         publishing: Publishing,
         searching: Searching,
         proving: Proving,
+        open_door: Callable[[], Awaitable[None]],
     ) -> None:
+        """`open_door`: lets newcomers in from now on, if the node is served; called before a code is given out."""
         self._own_name = own_name
         self._enrolling = enrolling
         self._searching = searching
+        self._open_door = open_door
         self._doing: Mapping[str, Doing] = {
             "node.status": lambda _: inspecting.status(),
             "node.tree": lambda _: inspecting.tree(),
@@ -113,6 +116,7 @@ class Reception:
 
     async def _invite(self, asked: desk.InviteAsked) -> desk.InviteMade:
         made = await self._enrolling.invite(asked.label, asked.description, asked.days * _DAY_MS)
+        await self._open_door()
         return desk.InviteMade(
             id=made.invite.id, name=made.invite.name, code=made.code, expires_at_ms=made.invite.expires_at_ms
         )

@@ -1,0 +1,361 @@
+"""The composition root: the one module that knows every adapter and every use case.
+
+What lives here: wiring, and the three ways a home comes to life (found, join, open). What must not: a decision, or
+anything that runs for ever (`runtime.py`).
+"""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from config.settings import Listen, Parent, Settings, first_settings, read_settings
+from federation.certificate_profile import read_authority
+from federation.certificates import ChainVerifier, VerifiedNode
+from federation.checkpoints import sign_checkpoint
+from federation.directory import NodeDescription
+from federation.invites import read_invite
+from federation.keys import NodeKey
+from federation.logs import LogHead
+from federation.naming import NodeName, parent_of, parse_name
+from node.host.clock import SystemClock, SystemRandomness
+from node.host.homes import Home
+from node.host.identity import OwnIdentity
+from node.host.key_files import FileHome, open_identity
+from node.inbound import InboundCatalogue, InboundDirectory, InboundLogs
+from node.index.folding import standard_analysis
+from node.index.tantivy_index import TantivyIndex
+from node.ports import Store
+from node.reception import Reception
+from node.rpc.enrolment_client import GrpcDoors
+from node.rpc.peers import GrpcPeers
+from node.storage.sqlite_store import open_sqlite
+from node.usecases.accepting import Accepting
+from node.usecases.admitting import Admitting
+from node.usecases.answering import Answering
+from node.usecases.dealings import Dealings
+from node.usecases.enrolling import Enrolling
+from node.usecases.following import Following
+from node.usecases.forwarding import Forwarding, Pace
+from node.usecases.founding import found_network, open_own_logs
+from node.usecases.importing import Importing
+from node.usecases.indexing import Indexing
+from node.usecases.inspecting import Inspecting
+from node.usecases.joining import Joined, join
+from node.usecases.meeting import Meeting
+from node.usecases.proving import Proving
+from node.usecases.publishing import Publishing
+from node.usecases.resolving import Resolving
+from node.usecases.searching import Searching
+from node.usecases.vouching import Vouching
+
+SOFTWARE_VERSION: Final = "0.1.0"
+JOIN_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(kw_only=True, slots=True)
+class Addresses:
+    """Where this node can be dialled: as configured, or, for a port of 0, as it turned out."""
+
+    endpoint: str
+    enrolment_endpoint: str
+
+
+class Node:
+    """One node, wired but still: nothing runs, nobody is listened to. Each part is made when it is first needed."""
+
+    def __init__(
+        self, *, home: Home, settings: Settings, identity: OwnIdentity, store: Store, clock: SystemClock
+    ) -> None:
+        self.home = home
+        self.settings = settings
+        self.identity = identity
+        self.store = store
+        self.clock = clock
+        self.randomness = SystemRandomness()
+        self.name, self.root = identity.name, identity.root
+        self.refused: dict[str, int] = {}
+        self.addresses = Addresses(
+            endpoint=settings.node.endpoint or settings.listen.grpc,
+            enrolment_endpoint=settings.listen.enrolment_endpoint or settings.listen.enrolment,
+        )
+        self.open_door: Callable[[], Awaitable[None]] = _nobody_serves
+
+    def judge(self, caller: VerifiedNode, reads_catalogue: bool) -> bool:  # noqa: FBT001  # as federation.calls asks
+        """Whether a verified caller is admitted today; True means provisionally."""
+        certificates = [b64encode(der).decode() for der in caller.chain]
+        return self.vouching.judge(caller.names[: len(certificates)], certificates, reads_catalogue=reads_catalogue)
+
+    def key_of(self, origin: NodeName) -> NodeKey | None:
+        """The node key that signs `origin`'s logs, where a directory held here, or our own chain, records it."""
+        standing = self.vouching.standing_of(origin)
+        return NodeKey.parse(standing.key) if standing else self.lineage_keys().get(origin)
+
+    def lineage_keys(self) -> Mapping[NodeName, NodeKey]:
+        shown = (*self.identity.chain, self.identity.root_certificate)
+        return {one.name: NodeKey.parse(one.did) for one in (read_authority(der).claims for der in shown)}
+
+    # --- what is known of others -------------------------------------------------------------------------------------
+
+    @cached_property
+    def chains(self) -> ChainVerifier:
+        return ChainVerifier(self.identity.root_certificate)
+
+    @cached_property
+    def dealings(self) -> Dealings:
+        return Dealings(self.clock)
+
+    @cached_property
+    def vouching(self) -> Vouching:
+        return Vouching(store=self.store, clock=self.clock, own_name=self.name, root=self.root)
+
+    @cached_property
+    def peers(self) -> GrpcPeers:
+        peers = GrpcPeers(
+            identity=self.identity,
+            material=self.identity,
+            chains=self.chains,
+            clock=self.clock,
+            randomness=self.randomness,
+        )
+        parent = parent_of(self.name, self.root)
+        if parent is not None and self.settings.parent.endpoint:
+            peers.know(parent, self.settings.parent.endpoint)
+        return peers
+
+    @cached_property
+    def meeting(self) -> Meeting:
+        return Meeting(
+            store=self.store,
+            peers=self.peers,
+            vouching=self.vouching,
+            identity=self.identity,
+            clock=self.clock,
+            randomness=self.randomness,
+            dealings=self.dealings,
+            description=self.settings.node,
+            software_version=SOFTWARE_VERSION,
+        )
+
+    # --- logs --------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def accepting(self) -> Accepting:
+        return Accepting(store=self.store, clock=self.clock, identity=self.identity, lineage_keys=self.lineage_keys)
+
+    @cached_property
+    def answering(self) -> Answering:
+        return Answering(
+            store=self.store, clock=self.clock, own_name=self.name, root=self.root, indexed=self.index.positions
+        )
+
+    @cached_property
+    def forwarding(self) -> Forwarding:
+        sync = self.settings.sync
+        return Forwarding(
+            store=self.store,
+            peers=self.peers,
+            clock=self.clock,
+            randomness=self.randomness,
+            dealings=self.dealings,
+            own_name=self.name,
+            root=self.root,
+            pace=Pace(
+                confirm_own_s=sync.confirm_own_every_s,
+                confirm_copies_s=sync.confirm_copies_every_s,
+                retry_first_s=sync.retry_first_s,
+                retry_longest_s=sync.retry_longest_s,
+                call_timeout_s=sync.call_timeout_s,
+            ),
+        )
+
+    @cached_property
+    def following(self) -> Following:
+        sync = self.settings.sync
+        return Following(
+            store=self.store,
+            peers=self.peers,
+            accepting=self.accepting,
+            clock=self.clock,
+            randomness=self.randomness,
+            dealings=self.dealings,
+            own_name=self.name,
+            root=self.root,
+            confirm_every_s=sync.directory_every_s,
+            retry_first_s=sync.retry_first_s,
+            retry_longest_s=sync.retry_longest_s,
+            call_timeout_s=sync.call_timeout_s,
+        )
+
+    @cached_property
+    def proving(self) -> Proving:
+        return Proving(store=self.store, own_name=self.name, key_of=self.key_of, indexed=self.index.positions)
+
+    # --- catalogue ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def index(self) -> TantivyIndex:
+        return TantivyIndex(
+            self.home.index,
+            analysis=standard_analysis(),
+            own_name=self.name,
+            root=self.root,
+            writer_bytes=self.settings.search.index_writer_megabytes * 1_000_000,
+        )
+
+    @cached_property
+    def indexing(self) -> Indexing:
+        return Indexing(store=self.store, index=self.index)
+
+    @cached_property
+    def searching(self) -> Searching:
+        search = self.settings.search
+        return Searching(
+            index=self.index,
+            store=self.store,
+            peers=self.peers,
+            vouching=self.vouching,
+            clock=self.clock,
+            dealings=self.dealings,
+            own_name=self.name,
+            root=self.root,
+            timeout_s=search.timeout_s,
+            hop_margin_s=search.hop_margin_s,
+            siblings_asked_max=search.siblings_asked_max,
+        )
+
+    # --- admission ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def admitting(self) -> Admitting:
+        return Admitting(store=self.store, identity=self.identity, clock=self.clock, randomness=self.randomness)
+
+    @cached_property
+    def enrolling(self) -> Enrolling:
+        return Enrolling(
+            store=self.store,
+            identity=self.identity,
+            clock=self.clock,
+            randomness=self.randomness,
+            endpoint=lambda: self.addresses.endpoint,
+            enrolment_endpoint=lambda: self.addresses.enrolment_endpoint,
+        )
+
+    # --- who is answered ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def inspecting(self) -> Inspecting:
+        return Inspecting(
+            store=self.store,
+            vouching=self.vouching,
+            dealings=self.dealings,
+            proving=self.proving,
+            identity=self.identity,
+            clock=self.clock,
+            description=self.settings.node,
+            searchable=self.index.count,
+            endpoint_of=self.peers.endpoint_of,
+            waiting=self.forwarding.waiting,
+            refused=lambda: self.refused,
+            software_version=SOFTWARE_VERSION,
+        )
+
+    @cached_property
+    def desk(self) -> Reception:
+        return Reception(
+            own_name=self.name,
+            inspecting=self.inspecting,
+            enrolling=self.enrolling,
+            admitting=self.admitting,
+            importing=Importing(store=self.store, clock=self.clock, own_name=self.name, root=self.root),
+            publishing=Publishing(
+                store=self.store,
+                clock=self.clock,
+                randomness=self.randomness,
+                own_name=self.name,
+                root=self.root,
+            ),
+            searching=self.searching,
+            proving=self.proving,
+            open_door=lambda: self.open_door(),  # noqa: PLW0108  # the door is set when the node is served
+        )
+
+    @cached_property
+    def inbound_directory(self) -> InboundDirectory:
+        resolving = Resolving(vouching=self.vouching, peers=self.peers, identity=self.identity, clock=self.clock)
+        return InboundDirectory(resolving=resolving, admitting=self.admitting)
+
+    @cached_property
+    def inbound_logs(self) -> InboundLogs:
+        return InboundLogs(accepting=self.accepting, answering=self.answering, dealings=self.dealings)
+
+    @cached_property
+    def inbound_catalogue(self) -> InboundCatalogue:
+        return InboundCatalogue(
+            searching=self.searching,
+            index=self.index,
+            clock=self.clock,
+            statistics_every_s=self.settings.search.statistics_every_s,
+            worth=self.index.count,
+        )
+
+
+def found_home(home_path: Path, root_name: str, description: NodeDescription, listen: Listen) -> tuple[NodeName, bool]:
+    """`lln init`: make the home of a new network's root; returns its name and whether it is new."""
+    home = Home(home_path)
+    founded = found_network(
+        parse_name(root_name), home=FileHome(home), clock=SystemClock(), randomness=SystemRandomness()
+    )
+    home.write_config(first_settings(description, listen, Parent()))
+    return founded.name, founded.is_new
+
+
+async def join_home(
+    home_path: Path, code_text: str, listen: Listen, refine: Callable[[NodeDescription], NodeDescription]
+) -> Joined:
+    """`lln join`: make, or finish making, the home of a node that was invited.
+
+    `refine` adds what the newcomer says of itself (its endpoint, its contact) to what the invite proposes.
+    """
+    home = Home(home_path)
+    code = read_invite(code_text)
+    joined = await join(
+        code,
+        home=FileHome(home),
+        doors=GrpcDoors(),
+        clock=SystemClock(),
+        timeout_s=JOIN_TIMEOUT_S,
+        description=refine(code.description),
+    )
+    parent = Parent(endpoint=joined.parent_endpoint, enrolment_endpoint=joined.enrolment_endpoint)
+    home.write_config(first_settings(joined.description, listen, parent))
+    return joined
+
+
+@asynccontextmanager
+async def open_node(home_path: Path) -> AsyncIterator[Node]:
+    """Open the home in this process, alone; everything is closed at the end. Raises BrokenHome leaves or HomeInUse."""
+    home, clock = Home(home_path), SystemClock()
+    settings = read_settings(home.config)
+    identity = open_identity(home, clock=clock, randomness=SystemRandomness())
+
+    def seal(head: LogHead) -> bytes:
+        return sign_checkpoint(head.checkpoint(), identity)
+
+    async with open_sqlite(home.database, own_node=identity.name, seal=seal, now_ms=clock.now_ms) as store:
+        await open_own_logs(store, identity.name)
+        node = Node(home=home, settings=settings, identity=identity, store=store, clock=clock)
+        await node.vouching.load()
+        await node.meeting.recall()
+        try:
+            yield node
+        finally:
+            await node.peers.close()
+            await node.index.close()
+
+
+async def _nobody_serves() -> None:
+    """The home is open in a command line's process only: the next start of the node opens its door."""

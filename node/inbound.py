@@ -1,0 +1,97 @@
+"""What other nodes ask of this one, each question given to its use case.
+
+What lives here: the inbound side that `node/rpc/services.py` calls. What must not: any decision beyond whose matter
+it is.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from federation.directory import NodeDescription
+from federation.errors import LlnError, RefusedCall
+from federation.logs import Page
+from federation.naming import NodeName, is_within
+from federation.search import SearchAnswer, SearchRequest
+from node.ports import Clock, ForkEvidence, HeldLog, Index, LogHeadNote, PushReceipt, Resolved
+from node.usecases.accepting import Accepting, with_own_holding
+from node.usecases.admitting import Admitting
+from node.usecases.answering import Answering
+from node.usecases.dealings import Dealings
+from node.usecases.resolving import Resolving
+from node.usecases.searching import Searching
+
+
+class NotTheirMatter(RefusedCall):
+    code = "LLN-2204"
+    zh = "对端只能报告自己下级的日志分叉。"
+    en = "A peer may report forks only of logs of its own or of nodes below it."
+
+
+class InboundDirectory:
+    def __init__(self, *, resolving: Resolving, admitting: Admitting) -> None:
+        self._resolving = resolving
+        self._admitting = admitting
+
+    async def resolve(self, caller: NodeName, name: NodeName, hops_left: int) -> Resolved:
+        return await self._resolving.resolve(caller, name, hops_left)
+
+    async def renew(self, caller: NodeName, signing_request: bytes) -> tuple[bytes, ...]:
+        return await self._admitting.renew(caller, signing_request)
+
+    async def describe(self, caller: NodeName, description: NodeDescription) -> None:
+        await self._admitting.describe(caller, description)
+
+
+class InboundLogs:
+    def __init__(self, *, accepting: Accepting, answering: Answering, dealings: Dealings) -> None:
+        self._accepting = accepting
+        self._answering = answering
+        self._dealings = dealings
+
+    async def held(self, caller: NodeName, after: str) -> tuple[Sequence[HeldLog], bool]:
+        self._dealings.succeeded(caller)
+        return await self._answering.held(caller, after)
+
+    async def push(self, caller: NodeName, page: Page, confirmed_at_ms: int) -> PushReceipt:
+        try:
+            receipt = await self._accepting.accept_pushed(caller, page, confirmed_at_ms)
+        except LlnError as refusal:
+            self._dealings.failed(caller, refusal)
+            raise
+        self._dealings.succeeded(caller)
+        return with_own_holding(receipt, self._answering.own_holding(page.log, receipt.size))
+
+    async def read(self, caller: NodeName, topic: str, start: int, limit: int) -> Page:
+        return await self._answering.read(caller, topic, start, limit)
+
+    def watch(self, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
+        return self._answering.watch(topics)
+
+    async def report_fork(self, caller: NodeName, evidence: ForkEvidence) -> None:
+        if not is_within(NodeName(evidence.log.origin), caller):
+            raise NotTheirMatter(evidence.log.origin_line, f"reported by {caller}")
+        await self._accepting.keep_fork(evidence)
+
+
+class InboundCatalogue:
+    """`statistics`: worked out once a day at most, whoever asks."""
+
+    def __init__(
+        self, *, searching: Searching, index: Index, clock: Clock, statistics_every_s: float, worth: Callable[[], int]
+    ) -> None:
+        self._searching = searching
+        self._index = index
+        self._clock = clock
+        self._every_ms = int(statistics_every_s * 1_000)
+        self._worth = worth
+        self._statistics: tuple[bytes, int, int] | None = None
+
+    async def answer(self, caller: NodeName, request: SearchRequest) -> SearchAnswer:
+        return await self._searching.answer(caller, request)
+
+    async def statistics(self) -> tuple[bytes, int]:
+        now_ms, records = self._clock.now_ms(), self._worth()
+        held = self._statistics
+        grown = held is not None and records > 2 * held[2]
+        if held is None or grown or now_ms - held[1] > self._every_ms:
+            held = self._statistics = (await self._index.statistics(), now_ms, records)
+        return held[0], held[1]

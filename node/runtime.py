@@ -1,0 +1,198 @@
+"""The running node: one TaskGroup with the server, the loops that keep logs moving, and a graceful stop.
+
+What lives here: what runs, and in which order it starts and stops. What must not: wiring (`assembly.py`) or decisions.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from federation.calls import RateLimit
+from federation.catalogue import TOPIC as CATALOGUE
+from federation.directory import TOPIC as DIRECTORY
+from federation.logs import LogId
+from federation.naming import NodeName
+from node.assembly import Node, open_node
+from node.rpc.enrolment_server import EnrolmentServer
+from node.rpc.hosting import NodeServer
+from node.rpc.server import Busyness
+
+DOOR_EVERY_S: Final = 2.0
+TLS_EVERY_S: Final = 3_600.0
+STOP_GRACE_S: Final = 2.0
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """What `run/serving.json` says while a node runs, so that the command line finds it."""
+
+    pid: int
+    name: str
+    endpoint: str
+    enrolment_endpoint: str
+
+
+async def serve(home_path: Path, told: Callable[[Serving], None] | None = None) -> None:
+    """Run the node in `home_path` until SIGINT or SIGTERM; `told` is called once it serves."""
+    async with open_node(home_path) as node:
+        await _Running(node).until_stopped(told)
+
+
+class _Running:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._stop = asyncio.Event()
+        self._grown: asyncio.Queue[frozenset[LogId]] = asyncio.Queue(10_000)
+        self._server = NodeServer(
+            identity=node.identity,
+            material=node.identity,
+            chains=node.chains,
+            judge=node.judge,
+            store=node.store,
+            clock=node.clock,
+            randomness=node.randomness,
+            limit=RateLimit(
+                calls_per_second=node.settings.limits.calls_per_second, burst=node.settings.limits.calls_burst
+            ),
+            busyness=Busyness(
+                calls=node.settings.limits.calls_at_once, calls_per_peer=node.settings.limits.calls_at_once_per_peer
+            ),
+            node=node.meeting,
+            directory=node.inbound_directory,
+            logs=node.inbound_logs,
+            catalogue=node.inbound_catalogue,
+            desk=node.desk,
+        )
+        node.refused = self._server.refused
+        node.open_door = self._follow_need
+        self._door = EnrolmentServer(
+            listen=node.settings.listen.enrolment,
+            material=node.identity,
+            join=node.enrolling.accept_join,
+            renew_expired=node.enrolling.renew_expired,
+            clock=node.clock,
+        )
+
+    async def until_stopped(self, told: Callable[[Serving], None] | None) -> None:
+        node = self._node
+        node.store.on_commit(self._heard)
+        self._follow_signals()
+        port = await self._server.start(node.settings.listen.grpc)
+        serving = self._write_serving(port)
+        try:
+            async with asyncio.TaskGroup() as running:
+                tasks = [
+                    running.create_task(work, name=name)
+                    for name, work in (
+                        ("news", self._spread_news()),
+                        ("indexing", node.indexing.run()),
+                        ("forwarding", node.forwarding.run()),
+                        ("following", node.following.run()),
+                        ("meeting", node.meeting.run()),
+                        ("enrolment door", self._keep_door()),
+                        ("tls", self._keep_tls()),
+                    )
+                ]
+                if told is not None:
+                    told(serving)
+                await self._stop.wait()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._serving_file().unlink(missing_ok=True)
+            await self._door.close()
+            await self._server.stop(STOP_GRACE_S)
+
+    def _heard(self, logs: frozenset[LogId]) -> None:
+        """Called after each commit; a full queue only means that the news is already on its way."""
+        with contextlib.suppress(asyncio.QueueFull):
+            self._grown.put_nowait(logs)
+
+    async def _spread_news(self) -> None:
+        """After each commit: standings first, since calls are judged by them, then whoever waits for entries."""
+        node = self._node
+        while True:
+            logs = set(await self._grown.get())
+            while not self._grown.empty():
+                logs |= self._grown.get_nowait()
+            directories = [NodeName(log.origin) for log in logs if log.topic == DIRECTORY]
+            if directories:
+                await node.vouching.refresh(directories)
+                node.meeting.know_siblings()
+            if any(log.topic == CATALOGUE for log in logs):
+                node.indexing.wake()
+            await node.answering.news()
+            node.forwarding.wake()
+
+    async def _keep_door(self) -> None:
+        """The enrolment port is open exactly while somebody may use it."""
+        node = self._node
+        while True:
+            await self._follow_need()
+            await node.clock.sleep(DOOR_EVERY_S)
+
+    async def _follow_need(self) -> None:
+        needed = await self._node.enrolling.is_enrolment_port_needed(self._node.clock.now_ms())
+        await self._door.follow(need=needed)
+
+    async def _keep_tls(self) -> None:
+        while True:
+            self._node.identity.refresh_tls()
+            await self._node.peers.hang_up_retired()
+            await self._node.clock.sleep(TLS_EVERY_S)
+
+    def _follow_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(one, self._stop.set)
+            except NotImplementedError:
+                signal.signal(one, lambda *_: loop.call_soon_threadsafe(self._stop.set))
+
+    def _write_serving(self, port: int) -> Serving:
+        node = self._node
+        host = node.settings.listen.grpc.rpartition(":")[0]
+        near = "127.0.0.1" if host in ("0.0.0.0", "[::]", "*") else host  # noqa: S104  # read, not bound
+        serving = Serving(
+            pid=os.getpid(),
+            name=node.identity.name,
+            endpoint=f"{near}:{port}",
+            enrolment_endpoint=node.addresses.enrolment_endpoint,
+        )
+        if node.addresses.endpoint.endswith(":0"):
+            node.addresses.endpoint = serving.endpoint
+        partial = self._serving_file().with_suffix(".partial")
+        partial.write_bytes(msgspec.json.encode(serving))
+        partial.replace(self._serving_file())
+        return serving
+
+    def _serving_file(self) -> Path:
+        return self._node.home.run / "serving.json"
+
+
+def read_serving(home_path: Path) -> Serving | None:
+    """What the running node of this home says of itself, or None where none is running."""
+    try:
+        return msgspec.json.decode((home_path / "run" / "serving.json").read_bytes(), type=Serving)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def run(home_path: Path, told: Callable[[Serving], None] | None = None) -> None:
+    """Run the node to its end, on uvloop where there is one."""
+    if sys.platform == "win32":
+        asyncio.run(serve(home_path, told))
+        return
+    import uvloop  # noqa: PLC0415  # absent on Windows
+
+    uvloop.run(serve(home_path, told))
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))

@@ -1,0 +1,130 @@
+"""Meeting: hello to the parent, now and then, and what follows from it.
+
+What lives here: learning the addresses of the lineage, telling the parent when this node's own description has changed,
+and renewing the node certificate in time. What must not: logs (`forwarding.py`, `following.py`).
+"""
+
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from federation import canonical
+from federation.certificate_profile import renewal_due_ms
+from federation.directory import NodeDescription
+from federation.errors import LlnError
+from federation.naming import NodeName, parent_of
+from federation.sync import backoff_s
+from node.ports import Clock, Identity, PeerHello, Peers, Randomness, Store
+from node.usecases.dealings import Dealings
+from node.usecases.vouching import Vouching
+
+LINEAGE_NOTE: Final = "lineage"
+HELLO_EVERY_S: Final = 300.0
+CALL_TIMEOUT_S: Final = 10.0
+RETRY_LONGEST_S: Final = 60.0
+
+Lineage = tuple[tuple[NodeName, str], ...]
+
+
+class Meeting:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        peers: Peers,
+        vouching: Vouching,
+        identity: Identity,
+        clock: Clock,
+        randomness: Randomness,
+        dealings: Dealings,
+        description: NodeDescription,
+        software_version: str,
+    ) -> None:
+        self._store = store
+        self._peers = peers
+        self._vouching = vouching
+        self._identity = identity
+        self._clock = clock
+        self._randomness = randomness
+        self._dealings = dealings
+        self._description = description
+        self._software_version = software_version
+        self._parent = parent_of(identity.name, identity.root)
+        self._above: Lineage = ()
+
+    async def recall(self) -> None:
+        """Take up the addresses that were learnt before the last stop, and those of siblings from the directory."""
+        noted = await self._store.read(lambda tx: tx.notes.get(LINEAGE_NOTE))
+        if noted:
+            self._learn(msgspec.json.decode(noted, type=Lineage))
+        self.know_siblings()
+
+    def know_siblings(self) -> None:
+        for standing in (*self._vouching.siblings(), *self._vouching.children()):
+            if standing.status == "active" and standing.description.endpoint:
+                self._peers.know(standing.name, standing.description.endpoint)
+
+    def hello(self) -> PeerHello:
+        """What this node answers to a hello: its chain, and the way up from here."""
+        own = (self._identity.name, self._description.endpoint or "")
+        return PeerHello(
+            name=self._identity.name,
+            chain=self._identity.chain,
+            software_version=self._software_version,
+            clock_offset_ms=0,
+            lineage=(own, *self._above),
+        )
+
+    async def run(self) -> None:
+        """Say hello for ever; an outage is waited out."""
+        if self._parent is None:
+            return
+        failures = 0
+        while True:
+            try:
+                await self.meet(self._parent)
+                failures = 0
+            except LlnError as outage:
+                failures += 1
+                self._dealings.failed(self._parent, outage)
+            await self._clock.sleep(self._pause_s(failures))
+
+    async def meet(self, parent: NodeName) -> None:
+        """One hello: addresses and clock are learnt, a changed description is told, a due renewal asked for."""
+        met = await self._peers.hello(parent, timeout_s=CALL_TIMEOUT_S)
+        self._dealings.succeeded(parent, clock_offset_ms=met.clock_offset_ms)
+        if met.lineage != self._above:
+            self._learn(met.lineage)
+            await self._store.write(lambda tx: tx.notes.put(LINEAGE_NOTE, msgspec.json.encode(met.lineage)))
+        await self._describe(parent)
+        await self._renew(parent)
+
+    def _learn(self, lineage: Lineage) -> None:
+        """Whoever the parent names above itself; its own address stays the configured one."""
+        self._above = lineage
+        for name, endpoint in lineage:
+            if endpoint and name not in (self._parent, self._identity.name):
+                self._peers.know(name, endpoint)
+
+    async def _describe(self, parent: NodeName) -> None:
+        standing = self._vouching.standing_of(self._identity.name)
+        told = msgspec.structs.replace(self._description, software_version=self._software_version)
+        if standing is None or standing.description == told:
+            return
+        operation = f"describe-{sha256(canonical.encode(told)).hexdigest()[:24]}-{standing.since_ms}"
+        await self._peers.describe(parent, told, operation, timeout_s=CALL_TIMEOUT_S)
+
+    async def _renew(self, parent: NodeName) -> None:
+        due_ms = renewal_due_ms(self._identity.chain[0])
+        if self._clock.now_ms() < due_ms:
+            return
+        request = self._identity.make_signing_request()
+        operation = f"renew-{due_ms}-{self._randomness.token(6).hex()}"
+        chain = await self._peers.renew(parent, request, operation, timeout_s=CALL_TIMEOUT_S)
+        await self._identity.adopt_chain(chain)
+
+    def _pause_s(self, failures: int) -> float:
+        if not failures:
+            return HELLO_EVERY_S * (0.9 + 0.2 * self._randomness.fraction())
+        return backoff_s(failures, first_s=1.0, longest_s=RETRY_LONGEST_S, fraction=self._randomness.fraction())
