@@ -1,0 +1,62 @@
+"""The `lln` command: every noun in a module of its own, loaded when it is asked for."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+import click
+
+from node.cli.asking import Asking
+from node.cli.words import ui_language
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "init": ("node.cli.nodes", "make a network, with this node as its root 建立网络"),
+    "invite": ("node.cli.nodes", "invite a node to join below this one 邀请下级节点"),
+    "invites": ("node.cli.nodes", "the invites given out, and how they stand 邀请列表"),
+    "join": ("node.cli.nodes", "join a network with an invite 加入网络"),
+    "serve": ("node.cli.nodes", "run the node 启动节点"),
+    "status": ("node.cli.health", "one sentence on how the node is, then why 运行状态"),
+    "check": ("node.cli.health", "walk through everything, and say what mends it 逐项检查"),
+    "tree": ("node.cli.health", "this node and all below it 节点树"),
+    "peers": ("node.cli.health", "how it gets on with its peers 对端"),
+    "suspend": ("node.cli.nodes", "suspend a child 暂停下级"),
+    "resume": ("node.cli.nodes", "resume a suspended child 恢复下级"),
+    "revoke": ("node.cli.nodes", "revoke a child for good 撤销下级"),
+    "resource": ("node.cli.resources", "import, review, publish, withdraw, show, list 资源"),
+    "search": ("node.cli.search", "search the network 检索"),
+    "log": ("node.cli.logs", "show, verify and prove logs 存证日志"),
+}
+
+
+class Nouns(click.Group):
+    """Commands by name; a module is imported when its command is used."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[name][0]), name)
+        return command
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
+
+
+@click.command(cls=Nouns)
+@click.option("--home", type=click.Path(path_type=Path), help="The node's directory ($LLN_HOME, else ~/.lln).")
+@click.option("--ui", type=click.Choice(["zh", "en"]), help="Language of what is printed.")
+@click.option("--json", "as_json", is_flag=True, help="Print documents as JSON.")
+@click.version_option("0.1.0", prog_name="lln")
+@click.pass_context
+def main(context: click.Context, home: Path | None, ui: str | None, *, as_json: bool) -> None:
+    """A node of the lifelong learning network 终身学习网络节点."""
+    chosen = home or Path(os.environ.get("LLN_HOME") or Path.home() / ".lln")
+    context.obj = Asking(home=chosen.expanduser().absolute(), ui=ui_language(ui), as_json=as_json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The words of the command line in both languages, and how values read: ages, times, levels.
+
+What must not live here: sentences that come with an error or a finding; those carry their own.
+"""
+
+import os
+import unicodedata
+from typing import Final, Literal
+
+Ui = Literal["zh", "en"]
+
+WORDS: Final[dict[str, tuple[str, str]]] = {
+    "active": ("正常", "active"),
+    "suspended": ("已暂停", "suspended"),
+    "revoked": ("已撤销", "revoked"),
+    "moved": ("已迁移", "moved"),
+    "national": ("国家级", "national"),
+    "provincial": ("省级", "provincial"),
+    "municipal": ("市级", "municipal"),
+    "county": ("县级", "county"),
+    "school": ("学校", "school"),
+    "pending": ("待审核", "pending"),
+    "returned": ("已退回", "returned"),
+    "reviewed": ("已审核", "reviewed"),
+    "published": ("已入库", "published"),
+    "withdrawn": ("已出库", "withdrawn"),
+    "refused": ("已拒绝", "refused"),
+    "missing": ("不存在", "missing"),
+    "add": ("新增", "add"),
+    "update": ("更新", "update"),
+    "same": ("不变", "same"),
+    "child": ("儿童", "children"),
+    "student": ("学生", "students"),
+    "jobseeker": ("求职者", "jobseekers"),
+    "worker": ("在职人员", "workers"),
+    "parent": ("家长", "parents"),
+    "elder": ("老年人", "elders"),
+    "teacher": ("教师", "teachers"),
+    "scientific_literacy": ("科学素养", "scientific literacy"),
+    "workplace_skills": ("职场技能", "workplace skills"),
+    "cultural_literacy": ("文化素养", "cultural literacy"),
+    "hobbies_interests": ("兴趣爱好", "hobbies and interests"),
+    "continuing_education": ("继续教育", "continuing education"),
+    "silver_age": ("银龄课堂", "silver age"),
+    "online_course": ("在线课程", "online course"),
+    "digital_textbook": ("数字教材", "digital textbook"),
+    "digital_book": ("数字图书", "digital book"),
+    "courseware": ("课件", "courseware"),
+    "teaching_case": ("教学案例", "teaching case"),
+    "virtual_lab": ("虚拟实验", "virtual lab"),
+    "online_research_video": ("教研视频", "research video"),
+    "app_tool": ("应用工具", "app or tool"),
+    "section": ("板块", "section"),
+    "audience": ("对象", "audience"),
+    "industry": ("行业", "industry"),
+    "language": ("语言", "language"),
+    "type": ("类型", "type"),
+    "what to do": ("怎么办", "what to do"),
+    "no results": (
+        "没有找到。换个说法，或扩大范围 --scope network。",
+        "Nothing found. Try other words, or --scope network.",
+    ),
+    "in all": ("共", "in all"),
+    "at least": ("至少", "at least"),
+    "copy": ("副本", "copy"),
+    "also at": ("另有提供", "also at"),
+    "lacking": ("这次的结果未包含", "This answer lacks"),
+    "not answering": ("没有应答", "no answer from"),
+    "hours": ("学时", "hours"),
+    "credits": ("学分", "credits"),
+    "entries": ("条", "entries"),
+    "own": ("本节点", "this node"),
+    "resources": ("资源", "resources"),
+    "searchable": ("可检索", "searchable"),
+    "children": ("下级", "children"),
+    "logs": ("日志", "logs"),
+    "holds": ("已收", "holds"),
+    "indexed": ("已索引", "indexed"),
+    "never": ("从未", "never"),
+    "last success": ("上次成功", "last success"),
+    "last failure": ("上次失败", "last failure"),
+    "certificate until": ("证书有效至", "certificate until"),
+    "good": ("成立", "good"),
+    "bad": ("不成立", "does not hold"),
+    "plan only": ("以上只是计划，尚未写入；加 --apply 写入。", "This is only the plan; --apply writes it."),
+    "written": ("已写入，等待审核。", "Written, waiting for review."),
+    "row": ("第 {} 行", "row {}"),
+    "expires": ("有效至", "valid until"),
+    "hand over": (
+        "把下面这一行交给对方，在对方机器上运行：lln join <这一行>",
+        "Hand this line over; on the other machine: lln join <the line>",
+    ),
+    "keep secret": ("它含有口令，请用可靠的途径转交。", "It carries a secret: hand it over by a safe way."),
+    "type the name": ("撤销不可恢复。请输入节点名称确认", "Revoking is for good. Type the node's name to confirm"),
+    "ready": ("节点已启动", "The node is serving"),
+    "stop": ("按 Ctrl-C 停止。", "Ctrl-C stops it."),
+    "founded": ("网络已建立", "The network is founded"),
+    "joined": ("已入网", "Joined"),
+    "start it": ("启动节点", "start the node"),
+}
+
+
+def ui_language(chosen: str | None) -> Ui:
+    """What was asked for, else what the machine speaks."""
+    if chosen in ("zh", "en"):
+        return "zh" if chosen == "zh" else "en"
+    told = next((os.environ[key] for key in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(key)), "")
+    return "zh" if told.lower().startswith("zh") else "en"
+
+
+def word(key: str, ui: Ui) -> str:
+    """The word in the language asked for; what is no word of ours (an industry code) stays as it is."""
+    pair = WORDS.get(key)
+    return key if pair is None else pair[0 if ui == "zh" else 1]
+
+
+def ago(milliseconds: int, ui: Ui) -> str:
+    """A span as people say it."""
+    seconds = max(0, milliseconds) // 1_000
+    for size, zh, en in ((86_400, "天", "d"), (3_600, "小时", "h"), (60, "分钟", "min")):
+        if seconds >= size:
+            return f"{seconds // size} {zh}前" if ui == "zh" else f"{seconds // size} {en} ago"
+    return "刚刚" if ui == "zh" else "just now"
+
+
+def credit_amount(hundredths: int) -> str:
+    whole, part = divmod(hundredths, 100)
+    return f"{whole}.{part:02d}".rstrip("0").rstrip(".") if part else str(whole)
+
+
+def clean(text: str) -> str:
+    """Text from elsewhere without anything a terminal would obey."""
+    return "".join(" " if character in "\n\t" else character for character in text if _is_harmless(character))
+
+
+def width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def padded(text: str, columns: int) -> str:
+    return text + " " * max(0, columns - width(text))
+
+
+def _is_harmless(character: str) -> bool:
+    return character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
