@@ -1,6 +1,6 @@
 """What can be wrong with a database, in words an operator can act on."""
 
-from federation.errors import BrokenHome, Conflict, Unavailable
+from federation.errors import BrokenHome, Conflict, NotAllowed, Unavailable
 
 
 class DatabaseBroken(BrokenHome):
@@ -11,8 +11,8 @@ class DatabaseBroken(BrokenHome):
 
 class DatabaseClosed(BrokenHome):
     code = "LLN-1502"
-    zh = "数据库无法打开或无法写入。请检查文件权限以及磁盘是否只读。"
-    en = "The database cannot be opened or written. Check the file's permissions and whether the disk is read-only."
+    zh = "数据库无法打开或无法写入。请检查文件权限、磁盘是否只读以及磁盘是否出错。"
+    en = "The database cannot be opened or written. Check permissions, and whether the disk is read-only or failing."
 
 
 class SchemaTooNew(BrokenHome):
@@ -21,10 +21,28 @@ class SchemaTooNew(BrokenHome):
     en = "The database was written by a newer version of the program. Upgrade the program."
 
 
+class SchemaTooOld(BrokenHome):
+    code = "LLN-1504"
+    zh = "数据库由较旧版本的程序写成，只读打开时不会升级。请先启动一次节点(lln serve)。"
+    en = "The database was written by an older version, and reading alone upgrades nothing. Start the node once first."
+
+
+class EngineTooOld(BrokenHome):
+    code = "LLN-1505"
+    zh = "数据库引擎版本过旧。请升级：SQLite 3.37、PostgreSQL 13 或更新的版本。"
+    en = "The database engine is too old. Upgrade it: SQLite 3.37, PostgreSQL 13, or newer."
+
+
+class DriverMissing(BrokenHome):
+    code = "LLN-1506"
+    zh = "没有安装 PostgreSQL 驱动。请运行 pip install 'lln-node[hub]'。"
+    en = "The driver for PostgreSQL is not installed. Run pip install 'lln-node[hub]'."
+
+
 class HomeInUse(Unavailable):
     code = "LLN-1601"
-    zh = "另一个进程正在使用这个节点目录。请先停止它。"
-    en = "Another process is using this home directory. Stop it first."
+    zh = "另一个进程正在使用这个节点的数据库。请先停止它。"
+    en = "Another process is using this node's database. Stop it first."
 
 
 class DiskFull(Unavailable):
@@ -39,7 +57,49 @@ class StoreClosed(Unavailable):
     en = "The node is stopping; nothing was written."
 
 
+class StoreBusy(Unavailable):
+    code = "LLN-1606"
+    zh = "等待数据库的请求过多，这一次没有执行。请稍后再试。"
+    en = "Too much is waiting for the database; this was not done. Try again later."
+
+
+class DatabaseUnreachable(Unavailable):
+    code = "LLN-1607"
+    zh = "连不上数据库服务器，或连接中断。请检查它是否在运行；程序会自动重连。"
+    en = "The database server is out of reach, or the connection broke. Is it running? The program reconnects itself."
+
+
 class AnswerKeptAlready(Conflict):
     code = "LLN-1301"
     zh = "这个操作编号已有答复。"
     en = "An answer to this operation id is kept already."
+
+
+class LogMovedOn(Conflict):
+    code = "LLN-1303"
+    zh = "日志在此期间已经增长，这一页不再衔接。程序会从新的位置重试。"
+    en = "The log has grown in the meantime and this page no longer follows on it. It is tried again from the new size."
+
+
+class RowsClash(Conflict):
+    code = "LLN-1304"
+    zh = "要写入的内容与数据库中已有的记录冲突，没有写入。请把这一行告诉维护者。"
+    en = "What was to be written clashes with what is stored; nothing was. Please show this line to the maintainers."
+
+
+class BackupExists(Conflict):
+    code = "LLN-1305"
+    zh = "备份文件已存在，不会覆盖。请换一个文件名。"
+    en = "The backup file exists already and is not overwritten. Choose another name."
+
+
+class NotOwnLog(NotAllowed):
+    code = "LLN-1401"
+    zh = "只能向本节点自己的日志追加条目。"
+    en = "Only this node's own logs can be appended to."
+
+
+class OpenedForReading(NotAllowed):
+    code = "LLN-1402"
+    zh = "数据库以只读方式打开，不能写入。"
+    en = "The database is opened for reading; nothing can be written."

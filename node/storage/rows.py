@@ -1,152 +1,221 @@
-"""Rows of every table but the logs, on any connection that speaks `execute` with `?` placeholders.
+"""Rows of every table but the logs.
 
-What lives here: whole statements and the documents they carry. What must not: transactions (`engine.py`).
+What lives here: whole statements and the documents they carry. What must not: transactions (`engine.py`), or anything
+that only one engine understands. Parameters are written `?`; lists of ids have a fixed number of them, padded.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
 from federation.directory import Standing
 from federation.naming import NodeName
 from node.ports import Invite, KeptAnswer, ResourceRow, ResourceState
-from node.storage.errors import AnswerKeptAlready
+from node.storage.errors import AnswerKeptAlready, DatabaseBroken
 
-MANY_AT_ONCE = 500
-
-
-class Connection(Protocol):
-    """What both engines offer: a synchronous connection inside its own thread."""
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any: ...
-
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Any: ...
+D = TypeVar("D")
+FEW: Final = 8
+MANY: Final = 128
 
 
-_encode = msgspec.msgpack.encode
-_standing = msgspec.msgpack.Decoder(Standing)
-_invite = msgspec.msgpack.Decoder(Invite)
-_resource = msgspec.msgpack.Decoder(ResourceRow)
-_answer = msgspec.msgpack.Decoder(KeptAnswer)
+class Tables(Protocol):
+    """What a unit's rows are read and written through."""
+
+    def rows(self, sql: str, parameters: Sequence[Any], /) -> list[tuple[Any, ...]]: ...
+
+    def write(self, sql: str, parameters: Sequence[Any], /) -> int:
+        """Run one statement and return how many rows it wrote."""
+        ...
+
+    def write_many(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> None: ...
+
+
+def marks(count: int) -> str:
+    """`count` parameters, for the constants below."""
+    return ", ".join("?" * count)
+
+
+def padded(ids: Sequence[Any]) -> Iterable[tuple[int, Sequence[Any]]]:
+    """The ids in runs of FEW or MANY, the last of a run repeated until it is full; each with the run's length."""
+    for start in range(0, len(ids), MANY):
+        run = list(ids[start : start + MANY])
+        width = FEW if len(run) <= FEW else MANY
+        yield width, [*run, *run[-1:] * (width - len(run))]
+
+
+class Document(Generic[D]):
+    """How one type is kept as JSON bytes; what cannot be read back is a damaged database."""
+
+    def __init__(self, kind: type[D], table: str) -> None:
+        self._decoder = msgspec.json.Decoder(kind)
+        self._table = table
+
+    def one(self, rows: Sequence[tuple[bytes]]) -> D | None:
+        return self.read(rows[0][0]) if rows else None
+
+    def all(self, rows: Sequence[tuple[bytes]]) -> list[D]:
+        return [self.read(document) for (document,) in rows]
+
+    def read(self, document: bytes) -> D:
+        try:
+            return self._decoder.decode(document)
+        except msgspec.MsgspecError as unreadable:
+            raise DatabaseBroken(self._table, f"a stored document cannot be read: {unreadable}") from unreadable
+
+
+# --- statements ------------------------------------------------------------------------------------------------------
+
+STANDING_GET: Final = "SELECT document FROM standing WHERE authority = ? AND name = ?"
+STANDING_OF: Final = "SELECT document FROM standing WHERE authority = ? ORDER BY name"
+STANDING_ALL: Final = "SELECT document FROM standing ORDER BY authority, name"
+STANDING_PUT: Final = (
+    "INSERT INTO standing (authority, name, document) VALUES (?, ?, ?)"
+    " ON CONFLICT (authority, name) DO UPDATE SET document = excluded.document"
+)
+INVITE_GET: Final = "SELECT document FROM invite WHERE id = ?"
+INVITE_ALL: Final = "SELECT document FROM invite ORDER BY id"
+INVITE_PUT: Final = (
+    "INSERT INTO invite (id, document) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET document = excluded.document"
+)
+RESOURCE_GET: Final = "SELECT document FROM resource WHERE id = ?"
+RESOURCE_SOME: Final = "SELECT document FROM resource WHERE id IN ({})"
+RESOURCE_FEW: Final = RESOURCE_SOME.format(marks(FEW))
+RESOURCE_MANY: Final = RESOURCE_SOME.format(marks(MANY))
+RESOURCE_LIST: Final = "SELECT document FROM resource WHERE id > ? ORDER BY id LIMIT ?"
+RESOURCE_IN_STATE: Final = "SELECT document FROM resource WHERE state = ? AND id > ? ORDER BY id LIMIT ?"
+RESOURCE_COUNTS: Final = "SELECT state, count(*) FROM resource GROUP BY state"
+RESOURCE_PUT: Final = (
+    "INSERT INTO resource (id, state, document) VALUES (?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET state = excluded.state, document = excluded.document"
+)
+ANSWER_GET: Final = (
+    "SELECT call_sha256, method, payload_sha256, call_header, call_signature, status, body, at_ms"
+    " FROM kept_answer WHERE caller = ? AND operation_id = ?"
+)
+ANSWER_PUT: Final = (
+    "INSERT INTO kept_answer (caller, operation_id, call_sha256, method, payload_sha256, call_header, call_signature,"
+    " status, body, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (caller, operation_id) DO NOTHING"
+)
+NOTE_GET: Final = "SELECT value FROM note WHERE name = ?"
+NOTE_PUT: Final = "INSERT INTO note (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+_encode = msgspec.json.encode
+_STANDING: Final = Document(Standing, "standing")
+_INVITE: Final = Document(Invite, "invite")
+_RESOURCE: Final = Document(ResourceRow, "resource")
 
 
 class StoredStandings:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     def get(self, authority: NodeName, name: NodeName) -> Standing | None:
-        row = self._connection.execute(
-            "SELECT document FROM standing WHERE authority = ? AND name = ?", (authority, name)
-        ).fetchone()
-        return _standing.decode(row[0]) if row else None
+        return _STANDING.one(self._tables.rows(STANDING_GET, (authority, name)))
 
     def of(self, authority: NodeName) -> Sequence[Standing]:
-        rows = self._connection.execute(
-            "SELECT document FROM standing WHERE authority = ? ORDER BY name", (authority,)
-        ).fetchall()
-        return [_standing.decode(row[0]) for row in rows]
+        return _STANDING.all(self._tables.rows(STANDING_OF, (authority,)))
 
     def all(self) -> Sequence[Standing]:
-        rows = self._connection.execute("SELECT document FROM standing ORDER BY authority, name").fetchall()
-        return [_standing.decode(row[0]) for row in rows]
+        return _STANDING.all(self._tables.rows(STANDING_ALL, ()))
 
     def put(self, standing: Standing) -> None:
-        self._connection.execute(
-            "INSERT INTO standing (authority, name, document) VALUES (?, ?, ?)"
-            " ON CONFLICT (authority, name) DO UPDATE SET document = excluded.document",
-            (standing.authority, standing.name, _encode(standing)),
-        )
+        self._tables.write(STANDING_PUT, (standing.authority, standing.name, _encode(standing)))
 
 
 class StoredInvites:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     def get(self, invite_id: str) -> Invite | None:
-        row = self._connection.execute("SELECT document FROM invite WHERE id = ?", (invite_id,)).fetchone()
-        return _invite.decode(row[0]) if row else None
+        return _INVITE.one(self._tables.rows(INVITE_GET, (invite_id,)))
 
     def all(self) -> Sequence[Invite]:
-        rows = self._connection.execute("SELECT document FROM invite ORDER BY id").fetchall()
-        return [_invite.decode(row[0]) for row in rows]
+        return _INVITE.all(self._tables.rows(INVITE_ALL, ()))
 
     def put(self, invite: Invite) -> None:
-        self._connection.execute(
-            "INSERT INTO invite (id, document) VALUES (?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
-            (invite.id, _encode(invite)),
-        )
+        self._tables.write(INVITE_PUT, (invite.id, _encode(invite)))
 
 
 class StoredResources:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     def get(self, resource_id: str) -> ResourceRow | None:
-        row = self._connection.execute("SELECT document FROM resource WHERE id = ?", (resource_id,)).fetchone()
-        return _resource.decode(row[0]) if row else None
+        return _RESOURCE.one(self._tables.rows(RESOURCE_GET, (resource_id,)))
 
     def many(self, resource_ids: Sequence[str]) -> Mapping[str, ResourceRow]:
-        found = {resource_id: self.get(resource_id) for resource_id in resource_ids}
-        return {resource_id: row for resource_id, row in found.items() if row is not None}
+        found: dict[str, ResourceRow] = {}
+        for width, ids in padded(resource_ids):
+            sql = RESOURCE_FEW if width == FEW else RESOURCE_MANY
+            found.update((row.id, row) for row in _RESOURCE.all(self._tables.rows(sql, ids)))
+        return found
 
     def list(self, states: Sequence[ResourceState], after: str, limit: int) -> Sequence[ResourceRow]:
         if not states:
-            rows = self._connection.execute(
-                "SELECT document FROM resource WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
-            ).fetchall()
-            return [_resource.decode(row[0]) for row in rows]
-        found = [row for state in dict.fromkeys(states) for row in self._in_state(state, after, limit)]
+            return _RESOURCE.all(self._tables.rows(RESOURCE_LIST, (after, limit)))
+        parameters = [(state, after, limit) for state in dict.fromkeys(states)]
+        found = [row for each in parameters for row in _RESOURCE.all(self._tables.rows(RESOURCE_IN_STATE, each))]
         return sorted(found, key=lambda row: row.id)[:limit]
 
     def counts(self) -> Mapping[ResourceState, int]:
-        return dict(self._connection.execute("SELECT state, count(*) FROM resource GROUP BY state").fetchall())
+        return dict(self._tables.rows(RESOURCE_COUNTS, ()))
 
     def put(self, rows: Sequence[ResourceRow]) -> None:
-        self._connection.executemany(
-            "INSERT INTO resource (id, state, document) VALUES (?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET state = excluded.state, document = excluded.document",
-            [(row.id, row.state, _encode(row)) for row in rows],
-        )
-
-    def _in_state(self, state: ResourceState, after: str, limit: int) -> Sequence[ResourceRow]:
-        rows = self._connection.execute(
-            "SELECT document FROM resource WHERE state = ? AND id > ? ORDER BY id LIMIT ?", (state, after, limit)
-        ).fetchall()
-        return [_resource.decode(row[0]) for row in rows]
+        parameters = [(row.id, row.state, _encode(row)) for row in rows]
+        if len(parameters) == 1:
+            self._tables.write(RESOURCE_PUT, parameters[0])
+        else:
+            self._tables.write_many(RESOURCE_PUT, parameters)
 
 
 class StoredAnswers:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    """Kept in columns: what was signed stays byte for byte as it was."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     def get(self, caller: NodeName, operation_id: str) -> KeptAnswer | None:
-        row = self._connection.execute(
-            "SELECT document FROM kept_answer WHERE caller = ? AND operation_id = ?", (caller, operation_id)
-        ).fetchone()
-        return _answer.decode(row[0]) if row else None
+        for row in self._tables.rows(ANSWER_GET, (caller, operation_id)):
+            call_sha256, method, payload_sha256, call_header, call_signature, status, body, at_ms = row
+            return KeptAnswer(
+                caller=caller,
+                operation_id=operation_id,
+                call_sha256=call_sha256,
+                method=method,
+                payload_sha256=payload_sha256,
+                call_header=call_header,
+                call_signature=call_signature,
+                status=status,
+                body=body,
+                at_ms=at_ms,
+            )
+        return None
 
     def put(self, answer: KeptAnswer) -> None:
-        written = self._connection.execute(
-            "INSERT INTO kept_answer (caller, operation_id, document) VALUES (?, ?, ?)"
-            " ON CONFLICT (caller, operation_id) DO NOTHING",
-            (answer.caller, answer.operation_id, _encode(answer)),
+        columns = (
+            answer.caller,
+            answer.operation_id,
+            answer.call_sha256,
+            answer.method,
+            answer.payload_sha256,
+            answer.call_header,
+            answer.call_signature,
+            answer.status,
+            answer.body,
+            answer.at_ms,
         )
-        if written.rowcount == 0:
+        if not self._tables.write(ANSWER_PUT, columns):
             raise AnswerKeptAlready(f"{answer.caller} {answer.operation_id}", "the first answer stands")
 
 
 class StoredNotes:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     def get(self, name: str) -> bytes | None:
-        row = self._connection.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
-        return bytes(row[0]) if row else None
+        rows = self._tables.rows(NOTE_GET, (name,))
+        return rows[0][0] if rows else None
 
     def put(self, name: str, value: bytes) -> None:
-        self._connection.execute(
-            "INSERT INTO note (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (name, value),
-        )
+        self._tables.write(NOTE_PUT, (name, value))

@@ -1,224 +1,224 @@
 """The store of a school, a county, a province: one SQLite file.
 
-What lives here: opening, migrating and closing it, and the connections. What must not: statements about what is stored
-(`rows.py`, `log_rows.py`).
-
-WAL with `synchronous=FULL`: a commit that returned survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
+What lives here: the writer's connection, the readers', and what only this engine offers. What must not: group commit
+(`group_commit.py`, `engine.py`), the file itself (`sqlite_files.py`), statements (`rows.py`, `log_rows.py`).
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from importlib import resources
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import aiosqlite
 
+from federation.errors import LlnError
 from federation.logs import LogId
+from federation.naming import NodeName
 from node.ports import Transaction
-from node.storage.engine import Committed, GroupCommit, StoredTransaction, Unit, commit_group
-from node.storage.errors import DatabaseBroken, DatabaseClosed, DiskFull, SchemaTooNew
+from node.storage import sqlite_files
+from node.storage.engine import Committed, Unit, commit_group, read_unit
+from node.storage.errors import OpenedForReading
+from node.storage.group_commit import GroupCommit
+from node.storage.locks import held_alone
 from node.storage.log_rows import Seal
+from node.storage.reader_pool import ReaderPool
+from node.storage.sqlite_files import in_words, told
 
 T = TypeVar("T")
-READERS = 2
-BUSY_MS = 10_000
-_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+READERS: Final = 3
 
 
 class UnitConnection(aiosqlite.Connection):
-    """A connection in a thread of its own that runs a whole unit of work in one hop."""
+    """A connection in a thread of its own that runs a whole unit of work in one hop.
+
+    It leans on two protected names of aiosqlite, `_execute` and `_thread`; tests/unit/test_sqlite_store.py holds them.
+    """
+
+    @classmethod
+    async def opened(cls, connect: Callable[[], sqlite3.Connection]) -> Self:
+        """Start the thread and connect in it; raises what `connect` raised, after the thread has ended."""
+        made = cls(connect, iter_chunk_size=1)
+        try:
+            await made
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(made._thread.join))  # it still wants to tell this loop that it stops
+            raise
+        return made
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         hop: Callable[[Callable[[], T]], Awaitable[T]] = self._execute
         return await hop(lambda: work(self._conn))
 
 
-class SqliteSession:
-    """Transaction control of the writer's connection."""
+class SqliteEngine:
+    """`node.storage.engine.Engine` on one connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
+    def __init__(self, connection: sqlite3.Connection, subject: str) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._subject = subject
+
+    def rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self._execute(sql, parameters).fetchall()
+
+    def write(self, sql: str, parameters: Sequence[Any]) -> int:
+        return self._execute(sql, parameters).rowcount
+
+    def write_many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
+        self._connection.executemany(sql, parameters)
 
     def begin(self) -> None:
-        self.connection.execute("BEGIN IMMEDIATE")
+        self._execute("BEGIN IMMEDIATE")
+
+    def begin_reading(self) -> None:
+        self._execute("BEGIN")
 
     def savepoint(self) -> None:
-        self.connection.execute("SAVEPOINT unit")
+        self._execute("SAVEPOINT unit")
 
     def release(self) -> None:
-        self.connection.execute("RELEASE unit")
+        self._execute("RELEASE unit")
 
     def undo(self) -> None:
-        self.connection.execute("ROLLBACK TO unit")
-        self.connection.execute("RELEASE unit")
+        self._execute("ROLLBACK TO unit")
+        self._execute("RELEASE unit")
 
     def commit(self) -> None:
-        self.connection.execute("COMMIT")
+        self._execute("COMMIT")
 
     def rollback(self) -> None:
-        if self.connection.in_transaction:
-            self.connection.execute("ROLLBACK")
+        if self._connection.in_transaction:
+            self._execute("ROLLBACK")
 
     def told(self, error: BaseException) -> BaseException:
-        return in_words(error, "node.db")
+        return in_words(error, self._subject)
 
 
-class SqliteStore:
+class SqliteReadings:
+    """What can be done with a file without writing to it; made by `open_readonly`."""
+
+    def __init__(self, path: Path, readers: Sequence[UnitConnection], own_node: NodeName) -> None:
+        self._path = path
+        self._own_node = own_node
+        self._pool = ReaderPool(readers)
+
+    async def write(self, unit: Callable[[Transaction], T]) -> T:
+        raise OpenedForReading(str(self._path), f"{unit!r} would write")
+
+    async def read(self, unit: Callable[[Transaction], T]) -> T:
+        return await self._run(
+            lambda connection: read_unit(SqliteEngine(connection, str(self._path)), unit, own_node=self._own_node)
+        )
+
+    def on_commit(self, told: Callable[[frozenset[LogId]], None]) -> None:
+        """Nothing is committed here, so `told` is never called."""
+
+    async def faults(self) -> tuple[str, ...]:
+        """What `PRAGMA quick_check` finds wrong with the file; empty when it is sound."""
+        return await self._run(lambda connection: told(partial(sqlite_files.faults_of, connection), self._path))
+
+    async def back_up(self, target: Path) -> None:
+        """A consistent copy in one new file; raises BackupExists, DatabaseClosed, DiskFull."""
+        await self._run(lambda connection: told(partial(sqlite_files.copy_into, connection, target), target))
+
+    async def close(self) -> None:
+        for reader in await self._pool.close():
+            await reader.close()
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        async with self._pool.reader() as reader:
+            return await reader.run(work)
+
+
+class SqliteStore(SqliteReadings):
     """`node.ports.Store` over one SQLite file; made by `open_sqlite`."""
 
     def __init__(
-        self, writer: UnitConnection, readers: Sequence[UnitConnection], *, seal: Seal, now_ms: Callable[[], int]
+        self,
+        path: Path,
+        writer: UnitConnection,
+        readers: Sequence[UnitConnection],
+        *,
+        own_node: NodeName,
+        seal: Seal,
+        now_ms: Callable[[], int],
     ) -> None:
+        super().__init__(path, readers, own_node)
         self._writer = writer
-        self._readers: asyncio.Queue[UnitConnection] = asyncio.Queue()
-        for reader in readers:
-            self._readers.put_nowait(reader)
-        self._reader_count = len(readers)
         self._seal = seal
         self._now_ms = now_ms
         self._group_commit = GroupCommit(self._commit)
-        self._group_commit.start()
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
         return await self._group_commit.write(unit)
 
-    async def read(self, unit: Callable[[Transaction], T]) -> T:
-        reader = await self._readers.get()
-        try:
-            return await reader.run(lambda connection: _read(connection, unit, self._now_ms))
-        finally:
-            self._readers.put_nowait(reader)
-
     def on_commit(self, told: Callable[[frozenset[LogId]], None]) -> None:
         self._group_commit.on_commit(told)
 
-    async def back_up(self, target: Path) -> None:
-        """A consistent copy in one new file (`VACUUM INTO`); raises DatabaseClosed or DiskFull."""
-        reader = await self._readers.get()
-        try:
-            await reader.run(
-                lambda connection: _told(lambda: connection.execute("VACUUM INTO ?", (str(target),)), target)
-            )
-        finally:
-            self._readers.put_nowait(reader)
-
     async def close(self) -> None:
-        """Write what waits, fold the log into the file, and let go of it."""
+        """Write what waits, let the readers end, fold the write-ahead log into the file, and let go of it."""
         await self._group_commit.close()
-        for _ in range(self._reader_count):
-            await (await self._readers.get()).close()
-        await self._writer.run(lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
-        await self._writer.close()
+        await super().close()
+        await self._writer.close()  # the last connection to close folds the log in (sqlite.org/wal.html §2.1)
 
     async def _commit(self, units: Sequence[Unit]) -> Committed:
         return await self._writer.run(
-            lambda connection: commit_group(SqliteSession(connection), units, self._seal, self._now_ms)
+            lambda connection: commit_group(
+                SqliteEngine(connection, str(self._path)),
+                units,
+                own_node=self._own_node,
+                seal=self._seal,
+                now_ms=self._now_ms,
+            )
         )
 
 
 @asynccontextmanager
-async def open_sqlite(path: Path, *, seal: Seal, now_ms: Callable[[], int]) -> AsyncIterator[SqliteStore]:
+async def open_sqlite(
+    path: Path, *, own_node: NodeName, seal: Seal, now_ms: Callable[[], int]
+) -> AsyncIterator[SqliteStore]:
     """Open, or make, the database at `path`, bring its schema up, and close it at the end.
 
-    `seal` signs the checkpoint of an own log's new head. Before a migration of an existing file a copy of it is put
-    beside it. Raises DatabaseBroken, DatabaseClosed, SchemaTooNew, DiskFull.
+    `seal` signs the checkpoint of an own log's new head, in the writer's thread. Before a migration of an existing file
+    a copy of it is put beside it. Raises HomeInUse, DatabaseBroken, DatabaseClosed, SchemaTooNew, DiskFull.
     """
-    writer = await _connect(path, prepare_writer)
-    readers = [await _connect(path, _prepare_reader) for _ in range(READERS)]
-    store = SqliteStore(writer, readers, seal=seal, now_ms=now_ms)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-async def _connect(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> UnitConnection:
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+    with held_alone(path.with_name(f"{path.name}.lock")):
+        connections = await _connect(path, sqlite_files.connect_writer, 1)
         try:
-            prepare(connection)
-        except BaseException:
-            connection.close()
+            connections += await _connect(path, sqlite_files.connect_reader, READERS)
+        except LlnError:
+            await connections[0].close()
             raise
-        return connection
-
-    unit_connection = UnitConnection(connect, 64)
-    try:
-        await unit_connection
-    except (sqlite3.Error, OSError) as error:
-        raise in_words(error, str(path)) from error
-    return unit_connection
-
-
-def prepare_writer(connection: sqlite3.Connection) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")
-    migrate(connection)
-
-
-def _prepare_reader(connection: sqlite3.Connection) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-    connection.execute("PRAGMA query_only = ON")
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Apply the migrations that are missing, in one transaction, after a copy of what was there."""
-    known = _migrations()
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(known):
-        raise SchemaTooNew("node.db", f"schema {version}, this program knows {len(known)}")
-    if version == len(known):
-        return
-    if version:
-        _copy_before(connection, version)
-    statements = "".join(f"{text}\n" for text in known[version:])
-    connection.executescript(f"BEGIN IMMEDIATE;\n{statements}\nPRAGMA user_version = {len(known)};\nCOMMIT;")
-
-
-def _copy_before(connection: sqlite3.Connection, version: int) -> None:
-    path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
-    copy = path.with_name(f"{path.stem}-before-schema-{version + 1}.db")
-    if not copy.exists():
-        connection.execute("VACUUM INTO ?", (str(copy),))
-
-
-def _migrations() -> list[str]:
-    folder = resources.files("node.storage").joinpath("migrations")
-    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
-    return [folder.joinpath(name).read_text(encoding="utf-8") for name in names]
-
-
-def _read(connection: sqlite3.Connection, unit: Callable[[Transaction], T], now_ms: Callable[[], int]) -> T:
-    def on_snapshot() -> T:
-        connection.execute("BEGIN")
+        store = SqliteStore(path, connections[0], connections[1:], own_node=own_node, seal=seal, now_ms=now_ms)
         try:
-            return unit(StoredTransaction(connection, now_ms))
+            yield store
         finally:
-            connection.execute("ROLLBACK")
-
-    return _told(on_snapshot, "node.db")
+            await store.close()
 
 
-def _told(work: Callable[[], T], subject: object) -> T:
+@asynccontextmanager
+async def open_readonly(path: Path, *, own_node: NodeName) -> AsyncIterator[SqliteReadings]:
+    """Open a database to look at it, whether or not a node is running on it; nothing is locked, made or migrated.
+
+    Raises DatabaseBroken, DatabaseClosed, SchemaTooNew, SchemaTooOld.
+    """
+    readings = SqliteReadings(path, await _connect(path, sqlite_files.connect_offline, 1), own_node)
     try:
-        return work()
-    except sqlite3.Error as error:
-        raise in_words(error, str(subject)) from error
+        yield readings
+    finally:
+        await readings.close()
 
 
-def in_words(error: BaseException, subject: str) -> BaseException:
-    """SQLite's error as ours; anything else unchanged."""
-    if not isinstance(error, sqlite3.Error | OSError):
-        return error
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _DAMAGED:
-        return DatabaseBroken(subject, str(error))
-    if code in _FULL:
-        return DiskFull(subject, str(error))
-    return DatabaseClosed(subject, str(error))
+async def _connect(path: Path, connect: Callable[[Path], sqlite3.Connection], count: int) -> list[UnitConnection]:
+    connections: list[UnitConnection] = []
+    try:
+        for _ in range(count):
+            connections.append(await UnitConnection.opened(partial(connect, path)))  # noqa: PERF401  # `except` needs them
+    except (sqlite3.Error, OSError) as error:
+        for connection in connections:
+            await connection.close()
+        raise in_words(error, str(path)) from error
+    return connections

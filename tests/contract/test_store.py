@@ -29,7 +29,7 @@ def _seal(head):
 
 @asynccontextmanager
 async def _opened(path: Path):
-    async with open_sqlite(path, seal=_seal, now_ms=lambda: 1_000) as store:
+    async with open_sqlite(path, own_node=OWN.origin, seal=_seal, now_ms=lambda: 1_000) as store:
         yield store
 
 

@@ -112,7 +112,10 @@ class School:
 @pytest.fixture
 async def school(tmp_path):
     async with open_sqlite(
-        tmp_path / "node.db", seal=lambda head: sign_checkpoint(head.checkpoint(), KEY), now_ms=lambda: 1
+        tmp_path / "node.db",
+        own_node=LOG.origin,
+        seal=lambda head: sign_checkpoint(head.checkpoint(), KEY),
+        now_ms=lambda: 1,
     ) as store:
         yield School(store)
 

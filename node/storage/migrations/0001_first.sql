@@ -1,34 +1,36 @@
--- Every table's key starts with the node name it belongs to, so that the same statements run on a distributed engine.
+-- Tables that hold documents keep a rowid beside their key: a document of a kilobyte in the key's own tree (WITHOUT
+-- ROWID) spills into overflow pages and costs four times as much to insert (docs/adr/0003-storage.md).
 
 CREATE TABLE log (
+    id              INTEGER PRIMARY KEY,
     origin          TEXT    NOT NULL,
     topic           TEXT    NOT NULL,
     size            INTEGER NOT NULL,
     frontier        BLOB    NOT NULL,   -- roots of the complete subtrees, 32 bytes each, largest first
     note            BLOB    NOT NULL,   -- newest signed checkpoint
     confirmed_at_ms INTEGER NOT NULL,
-    PRIMARY KEY (origin, topic)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (origin, topic)
+) STRICT;
 
 CREATE TABLE log_entry (
-    origin   TEXT    NOT NULL,
-    topic    TEXT    NOT NULL,
+    log_id   INTEGER NOT NULL,          -- log.id; the distribution column
     idx      INTEGER NOT NULL,
     hashes   BLOB    NOT NULL,          -- the leaf's hash, then those of the subtrees that end with it
     document BLOB,                      -- absent where the entry was withheld
-    PRIMARY KEY (origin, topic, idx)
-) STRICT, WITHOUT ROWID;
+    PRIMARY KEY (log_id, idx)
+) STRICT;
 
 CREATE TABLE fork (
-    origin   TEXT    NOT NULL,
-    topic    TEXT    NOT NULL,
-    one      BLOB    NOT NULL,
-    other    BLOB    NOT NULL,
-    found_by TEXT    NOT NULL,
+    origin      TEXT    NOT NULL,
+    topic       TEXT    NOT NULL,
+    evidence    BLOB    NOT NULL,       -- SHA-256 over both notes, the smaller first
+    one         BLOB    NOT NULL,
+    other       BLOB    NOT NULL,
+    found_by    TEXT    NOT NULL,
     found_at_ms INTEGER NOT NULL,
-    reported INTEGER NOT NULL,
-    PRIMARY KEY (origin, topic, one, other)
-) STRICT, WITHOUT ROWID;
+    reported    INTEGER NOT NULL,
+    PRIMARY KEY (origin, topic, evidence)
+) STRICT;
 
 CREATE TABLE holding (
     origin  TEXT    NOT NULL,
@@ -45,29 +47,36 @@ CREATE TABLE standing (
     name      TEXT NOT NULL,
     document  BLOB NOT NULL,
     PRIMARY KEY (authority, name)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE invite (
-    id       TEXT PRIMARY KEY NOT NULL,
+    id       TEXT NOT NULL PRIMARY KEY,
     document BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE resource (
-    id       TEXT PRIMARY KEY NOT NULL,
+    id       TEXT NOT NULL PRIMARY KEY,
     state    TEXT NOT NULL,
     document BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX resource_by_state ON resource (state, id);
 
 CREATE TABLE kept_answer (
-    caller       TEXT NOT NULL,
-    operation_id TEXT NOT NULL,
-    document     BLOB NOT NULL,
+    caller         TEXT    NOT NULL,
+    operation_id   TEXT    NOT NULL,
+    call_sha256    BLOB    NOT NULL,
+    method         TEXT    NOT NULL,
+    payload_sha256 BLOB    NOT NULL,
+    call_header    BLOB    NOT NULL,
+    call_signature BLOB    NOT NULL,
+    status         INTEGER NOT NULL,
+    body           BLOB    NOT NULL,
+    at_ms          INTEGER NOT NULL,
     PRIMARY KEY (caller, operation_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE note (
-    name  TEXT PRIMARY KEY NOT NULL,
+    name  TEXT NOT NULL PRIMARY KEY,
     value BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
