@@ -207,6 +207,15 @@ def test_an_authority_cannot_pass_for_its_child():
         tls_of((child_leaf, *COUNTY.chain))
 
 
+def test_an_authority_cannot_take_its_childs_name_with_its_own_key():
+    child_name = replace(newcomer(SCHOOL.name), node_key=COUNTY.node_key)
+    leaf = issuance.issue_tls_leaf(
+        forged(PROVINCE, child_name), COUNTY.ca_key, new_ca_key().public_key(), serial=serial(), now_ms=NOW
+    )
+    with pytest.raises(LeafNotCertified):
+        tls_of((leaf, *COUNTY.chain))
+
+
 def test_a_leaf_for_another_node_key_is_refused():
     impostor = replace(COUNTY, chain=(COUNTY.chain[0], *PROVINCE.chain))
     other_key = forged(PROVINCE, replace(newcomer(COUNTY.name), ca_key=COUNTY.ca_key))
@@ -400,6 +409,17 @@ def test_a_flipped_bit_anywhere_is_a_typed_refusal(at, bit, which):
 
 
 SCHOOL_TLS = SCHOOL.tls().chain
+
+
+def test_bits_that_no_signature_covers_are_refused():
+    """The count of unused bits in front of the signature may only be 0, though the parser takes 1 as well."""
+    even = next(one for one in (COUNTY.admit("even", "school") for _ in range(64)) if one.certificate[-1] & 1 == 0)
+    signature = x509.load_der_x509_certificate(even.certificate).signature
+    at = len(even.certificate) - len(signature) - 1
+    changed = even.certificate[:at] + b"\x01" + even.certificate[at + 1 :]
+    assert node_of(even).name == even.name
+    with pytest.raises(MalformedChain):
+        node_of(replace(even, chain=(changed, *COUNTY.chain)))
 
 
 @given(st.lists(st.binary(max_size=64), max_size=4))

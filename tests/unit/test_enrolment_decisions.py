@@ -166,7 +166,10 @@ def test_a_repeat_without_the_node_key_is_refused():
     assert refusal(decided(request_by(key_proof=b"\x00" * 64), invite, standing())) is admission.WrongKeyProof
 
 
-@pytest.mark.parametrize("now_standing", [None, standing("revoked"), standing("moved")])
+@pytest.mark.parametrize(
+    "now_standing",
+    [None, standing("revoked"), standing("moved"), standing(member=replace(SCHOOL, node_key=new_node_key()))],
+)
 def test_a_repeat_by_a_node_no_longer_admitted_is_refused(now_standing):
     assert refusal(decided(request_by(), used(request_by()), now_standing)) is admission.InviteUsed
 

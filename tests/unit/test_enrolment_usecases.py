@@ -18,7 +18,8 @@ from federation.issuance import DAY_MS, IssuerExpired, make_signing_request
 from federation.keys import NodeKey
 from federation.logs import LogId
 from federation.naming import MalformedName, NodeName
-from node.host.key_files import HomeOccupied
+from node.host.homes import Home
+from node.host.key_files import FileHome, HomeOccupied, open_identity
 from node.usecases import enrolling
 from node.usecases.admitting import Admitting, NoSuchChild, NotTheirs, ReasonMissing
 from node.usecases.enrolling import Enrolling
@@ -297,6 +298,22 @@ async def test_a_home_that_is_another_node_does_not_join(hub):
         await join(read_invite(invited.code), home=home, doors=hub, clock=hub.clock, timeout_s=1)
 
 
+async def test_a_home_on_disk_joins_and_then_is_that_node_only(hub, tmp_path):
+    files = Home(tmp_path / "node")
+    home = FileHome(files)
+    _, told = await joined(hub, home=home)
+    identity = open_identity(files, clock=hub.clock, randomness=CountedRandomness())
+    assert identity.name == told.name
+    assert (await hub.standing(told.name)).key == identity.did
+    invited = await hub.enrolling.invite("haining", COUNTY)
+    with pytest.raises(HomeOccupied, match="jiashan"):
+        await join(read_invite(invited.code), home=home, doors=hub, clock=hub.clock, timeout_s=1)
+    await hub.admitting.revoke(told.name, "to be admitted anew")
+    await joined(hub, home=home)  # the same machine under the same name, by a new invite
+    renewed = open_identity(files, clock=hub.clock, randomness=CountedRandomness())
+    assert (renewed.did, renewed.chain == identity.chain) == (identity.did, False)
+
+
 class Swapping:
     """Doors behind which somebody answers with another chain."""
 
@@ -427,8 +444,10 @@ async def test_a_renewal_keeps_name_and_keys(hub):
     with pytest.raises(admission.WrongKeyProof):
         await hub.admitting.renew(told.name, b"nonsense")
     await hub.admitting.suspend(told.name, "inspection")
-    with pytest.raises(IllegalTransition):
-        await hub.admitting.renew(told.name, home.keys.make_signing_request(told.name))
+    for days in (0, -300):  # where a new certificate would be issued, and where the old one would do
+        hub.clock.move(days=days)
+        with pytest.raises(IllegalTransition):
+            await hub.admitting.renew(told.name, home.keys.make_signing_request(told.name))
 
 
 async def renew(hub, identity, clock=None):
