@@ -4,32 +4,34 @@ What lives here: the two headers, the gate in front of every method, and the che
 sockets or a clock; header bytes are signed and compared as they were sent, and time is passed in.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
-from hmac import compare_digest
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
+from federation.callers import Callers, RateLimit
 from federation.certificates import VerifiedNode
-from federation.errors import BadCall, RefusedCall
+from federation.errors import BadCall, PeerUnreachable, RefusedCall
 from federation.framing import pae
-from federation.keys import SUITE_ED25519, NodeKey, Signer
-from federation.naming import NodeName, Relation, relation_of
+from federation.keys import SIGNATURE_BYTES, SUITE_ED25519, NodeKey, Signer
+from federation.naming import NAME_CHARS_MAX, NodeName, Relation, relation_of
 
 WINDOW_MS: Final = 120_000
 TTL_MS_MAX: Final = 60_000
 NONCE_BYTES: Final = 16
 EPOCH_BYTES: Final = 8
-HEADER_BYTES_MAX: Final = 2_048
+DIGEST_BYTES: Final = 32
+HEADER_BYTES_MAX: Final = 1_024
+METHOD_CHARS_MAX: Final = 100
 OPERATION_ID_CHARS_MAX: Final = 64
-NONCES_PER_CALLER_MAX: Final = 65_536
-PEERS_MAX: Final = 8_192
+_TOLD_CHARS_MAX: Final = 80
+_TIME_MS_MAX: Final = 2**53
+_RELATIONS_REMEMBERED_MAX: Final = 4_096
 
-Caller = Literal["self", "parent", "child", "sibling", "ancestor", "descendant", "network"]
-_INCLUDED: Final[dict[Relation, frozenset[Caller]]] = {
-    "self": frozenset(("self",)),
+_INCLUDED_IN: Final[dict[Relation, frozenset[Relation]]] = {
+    "self": frozenset(("self", "network")),
     "parent": frozenset(("parent", "ancestor", "network")),
     "child": frozenset(("child", "descendant", "network")),
     "sibling": frozenset(("sibling", "network")),
@@ -37,6 +39,7 @@ _INCLUDED: Final[dict[Relation, frozenset[Caller]]] = {
     "descendant": frozenset(("descendant", "network")),
     "network": frozenset(("network",)),
 }
+"""For each relation the words of a method's rules that it is meant by: a wider word includes the narrower."""
 
 
 class OversizeCall(BadCall):
@@ -57,16 +60,10 @@ class ClockApart(BadCall):
     en = "The two machines' clocks are more than two minutes apart. Set the clock, for example by enabling NTP."
 
 
-class BadSignature(BadCall):
+class WrongSignature(BadCall):
     code = "LLN-234"
     zh = "调用的签名与 TLS 对端的节点密钥不符。"
     en = "The call's signature is not that of the node at the other end of the TLS connection."
-
-
-class ReplayedCall(BadCall):
-    code = "LLN-235"
-    zh = "这个调用已经收到过一次，已拒绝重放。"
-    en = "This very call has been received before; a replay is refused."
 
 
 class PayloadAltered(BadCall):
@@ -81,10 +78,10 @@ class WrongEpoch(BadCall):
     en = "The callee has restarted since; say hello again and send a new call."
 
 
-class BadReply(BadCall):
+class OperationIdMissing(BadCall):
     code = "LLN-238"
-    zh = "答复的签名不成立，或不是对这个调用的答复，已丢弃。"
-    en = "The reply is not signed by the node that was called, or answers another call; it was discarded."
+    zh = "会改变数据的调用必须带操作编号。"
+    en = "A call that changes something must carry an operation id."
 
 
 class MalformedEnvelope(BadCall):
@@ -93,28 +90,22 @@ class MalformedEnvelope(BadCall):
     en = "The signed envelope is missing or malformed."
 
 
-class OperationIdMissing(BadCall):
-    code = "LLN-2310"
-    zh = "会改变数据的调用必须带操作编号。"
-    en = "A call that changes something must carry an operation id."
-
-
-class TooManyCalls(RefusedCall):
-    code = "LLN-225"
-    zh = "对端调用过于频繁，已被限流，稍后会自动恢复。"
-    en = "The peer calls too often and is held back; this passes by itself."
-
-
 class RelationRefused(RefusedCall):
     code = "LLN-226"
     zh = "这个方法不对这种关系的节点开放。"
     en = "This method is not open to a node in this relation."
 
 
+class UnprovenReply(PeerUnreachable):
+    code = "LLN-253"
+    zh = "收到了答复，但签名不成立或不是对这个调用的答复，已丢弃。"
+    en = "An answer came, but its signature does not hold or it answers another call; it was discarded."
+
+
 class CallHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller signs; sizes and meanings as in protos/lln/v1/call.proto."""
 
-    suite: str
+    suite: str = SUITE_ED25519
     caller: str
     audience: str
     audience_epoch: bytes
@@ -127,7 +118,9 @@ class CallHeader(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplyHeader(msgspec.Struct, frozen=True, kw_only=True):
-    suite: str
+    """What a responder signs; `body_sha256` is of the reply message, or of the error detail if `status` is not 0."""
+
+    suite: str = SUITE_ED25519
     responder: str
     call_sha256: bytes
     status: int
@@ -139,11 +132,11 @@ class MethodRules(msgspec.Struct, frozen=True, kw_only=True):
     """Who may make a call, and how large and long it may be; from the method's options in the .proto."""
 
     method: str
-    callers: frozenset[Caller]
-    changes: bool
-    reads_catalogue: bool
-    introduces: bool
-    streams_signed_content: bool
+    callers: frozenset[Relation]
+    changes: bool = False
+    reads_catalogue: bool = False
+    introduces: bool = False
+    streams_signed_content: bool = False
     request_bytes_max: int
     deadline_ms_max: int
 
@@ -157,19 +150,27 @@ class SignedCall(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes
 
 
+class SignedReply(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply as it arrived, nothing of it believed yet: `header` was read from exactly `header_bytes`."""
+
+    header: ReplyHeader
+    header_bytes: bytes
+    signature: bytes
+
+
 class AdmittedCall(msgspec.Struct, frozen=True, kw_only=True):
     """A call that passed every check; only the gate makes them. `provisional`: our directory was not fresh."""
 
     caller: VerifiedNode
     relation: Relation
     operation_id: str
-    nonce: bytes
     provisional: bool
+    ttl_ms: int
 
 
-class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
-    calls_per_second: float
-    burst: int
+Judge = Callable[[VerifiedNode, bool], bool]
+"""(a node whose chain is verified, whether the call only reads the catalogue) -> whether it may go on provisionally;
+raises a RefusedCall where the directory says no."""
 
 
 def sign_call(header_bytes: bytes, signer: Signer) -> bytes:
@@ -181,85 +182,58 @@ def sign_reply(header_bytes: bytes, signer: Signer) -> bytes:
 
 
 def call_digest(header_bytes: bytes, signature: bytes) -> bytes:
-    """What a reply names the call by."""
+    """What a reply names its call by; the signature has one length, so no two calls are run together alike."""
     return sha256(header_bytes + signature).digest()
 
 
-def check_reply(
-    header: ReplyHeader,
-    header_bytes: bytes,
-    signature: bytes,
-    *,
-    call_sha256: bytes,
-    body: bytes,
-    responder: NodeName,
-    key: NodeKey,
-) -> None:
-    """Raise BadReply unless `responder` signed exactly this answer to exactly this call."""
-    if header.suite != SUITE_ED25519 or header.responder != responder:
-        raise BadReply(responder, f"signed as {header.responder[:80]}")
-    if not compare_digest(header.call_sha256, call_sha256):
-        raise BadReply(responder, "answers another call")
-    if not key.verify(pae("lln.reply.v1", header_bytes), signature):
-        raise BadReply(responder, "the signature does not hold")
-    if not compare_digest(header.body_sha256, sha256(body).digest()):
-        raise BadReply(responder, "the answer was altered on the way")
-
-
 class Gate:
-    """Every call passes here, in this order; what is remembered between calls is bounded."""
+    """Every call passes here, in this order; what is remembered between calls is bounded.
 
-    def __init__(self, *, own_name: NodeName, root: NodeName, epoch: bytes, limit: RateLimit) -> None:
+    `epoch`: random for each start of the process, so that no call of an earlier start is ever taken for a new one.
+    """
+
+    def __init__(
+        self, *, own_name: NodeName, root: NodeName, epoch: bytes, judge: Judge, limit: RateLimit | None = None
+    ) -> None:
+        assert len(epoch) == EPOCH_BYTES, epoch  # noqa: S101  # our own, never an input
         self.epoch = epoch
         self._own_name = own_name
-        self._root = root
-        self._nonces: dict[NodeName, OrderedDict[bytes, int]] = {}
-        self._buckets = _Buckets(limit)
+        self._judge = judge
+        self._callers = Callers(limit or RateLimit())
+        self._relation = lru_cache(_RELATIONS_REMEMBERED_MAX)(lambda caller: relation_of(caller, own_name, root))
 
-    def admit(
-        self,
-        call: SignedCall,
-        rules: MethodRules,
-        *,
-        peer: VerifiedNode,
-        now_ms: int,
-        judge: Callable[[VerifiedNode, bool], bool],
-    ) -> AdmittedCall:
-        """Let a call of the verified TLS peer in, or raise the refusal.
-
-        `judge(peer, reads_catalogue)` asks the directory, and returns whether its answer is provisional.
-        """
+    def admit(self, call: SignedCall, rules: MethodRules, *, peer: VerifiedNode, now_ms: int) -> AdmittedCall:
+        """Let in a call that came over the TLS connection of the verified `peer`, or raise the refusal."""
         header = call.header
         # 1. Sizes, before anything is hashed.
         if len(call.payload) > rules.request_bytes_max:
             raise OversizeCall(rules.method, f"{len(call.payload)} bytes, at most {rules.request_bytes_max}")
-        _check_form(header)
-        # 2. Written for this node, this process and this method.
+        _check_form(call)
+        # 2. Written for this node, this method, and this start of its process.
         if header.audience != self._own_name or header.method != rules.method:
-            raise WrongAudience(header.audience[:80], f"{header.method[:80]} arrived at {self._own_name}{rules.method}")
-        if header.audience_epoch != self.epoch and not (rules.introduces and not header.audience_epoch):
+            told = f"{header.audience[:_TOLD_CHARS_MAX]}{header.method}"
+            raise WrongAudience(told, f"arrived at {self._own_name}{rules.method}")
+        if header.audience_epoch != self.epoch and (header.audience_epoch or not rules.introduces):
             raise WrongEpoch(self._own_name, "the call names another start of this process")
-        # 3. Written now.
-        apart_ms = header.issued_at_ms - now_ms
-        if abs(apart_ms) > WINDOW_MS:
-            raise ClockApart(peer.name, f"its clock is {apart_ms / 1_000:+.0f} s from {self._own_name}'s")
+        # 3. Written now, and not yet given up by its caller.
+        _check_time(header, peer.name, now_ms)
         # 4. No more than its share, counted for the TLS peer, whatever name the header bears.
-        self._buckets.take(peer.name, now_ms)
+        self._callers.take_turn(peer.name, now_ms)
         # 5. By the node at the other end of the TLS connection.
         if header.caller != peer.name:
-            raise BadSignature(header.caller[:80], f"came over the connection of {peer.name}")
+            raise WrongSignature(header.caller[:_TOLD_CHARS_MAX], f"came over the connection of {peer.name}")
         if not peer.key.verify(pae("lln.call.v1", call.header_bytes), call.signature):
-            raise BadSignature(peer.name, "the signature does not hold")
+            raise WrongSignature(peer.name, "the signature does not hold")
         # 6. For the first time. Only now: an unsigned call must not fill this memory.
-        self._remember_nonce(peer.name, header, now_ms)
+        self._callers.use_nonce(peer.name, header.nonce, expires_ms=_expires_ms(header), now_ms=now_ms)
         # 7. With the message that was signed.
-        if not compare_digest(header.payload_sha256, sha256(call.payload).digest()):
+        if header.payload_sha256 != sha256(call.payload).digest():
             raise PayloadAltered(peer.name, rules.method)
-        # 8. By a node that is admitted today.
-        relation = relation_of(peer.name, self._own_name, self._root)
-        provisional = relation != "self" and judge(peer, rules.reads_catalogue)
-        # 9. In a relation that this method is open to.
-        if rules.callers.isdisjoint(_INCLUDED[relation]):
+        # 8. By a node that is admitted today. A node's own people are not in any directory that it could ask.
+        relation: Relation = self._relation(peer.name)
+        provisional = relation != "self" and self._judge(peer, rules.reads_catalogue)
+        # 9. In a relation that this method is open to, and so that a repeat will be known.
+        if rules.callers.isdisjoint(_INCLUDED_IN[relation]):
             raise RelationRefused(peer.name, f"{rules.method} is not for a {relation}")
         if rules.changes and not header.operation_id:
             raise OperationIdMissing(peer.name, rules.method)
@@ -267,55 +241,70 @@ class Gate:
             caller=peer,
             relation=relation,
             operation_id=header.operation_id,
-            nonce=header.nonce,
             provisional=provisional,
+            ttl_ms=header.ttl_ms,
         )
 
-    def _remember_nonce(self, caller: NodeName, header: CallHeader, now_ms: int) -> None:
-        seen = self._nonces.get(caller)
-        if seen is None:
-            if len(self._nonces) >= PEERS_MAX:
-                self._forget_expired(now_ms)
-            seen = self._nonces.setdefault(caller, OrderedDict())
-        while seen and next(iter(seen.values())) < now_ms:
-            seen.popitem(last=False)
-        if header.nonce in seen:
-            raise ReplayedCall(caller, "its nonce has been used")
-        if len(seen) >= NONCES_PER_CALLER_MAX:
-            raise TooManyCalls(caller, f"more than {NONCES_PER_CALLER_MAX} calls within {2 * WINDOW_MS // 1_000} s")
-        seen[header.nonce] = now_ms + 2 * WINDOW_MS  # a call issued at most one window ahead is refused after two
-
-    def _forget_expired(self, now_ms: int) -> None:
-        for caller in [name for name, seen in self._nonces.items() if next(reversed(seen.values()), 0) < now_ms]:
-            del self._nonces[caller]
+    def judge_again(self, call: AdmittedCall, rules: MethodRules) -> None:
+        """Step 8 once more, for a stream that outlives its call; raises the refusal."""
+        if call.relation != "self":
+            self._judge(call.caller, rules.reads_catalogue)
 
 
-class _Buckets:
-    """A token bucket for each peer; the table is bounded, and the fullest buckets are forgotten first."""
+def check_reply(
+    reply: SignedReply,
+    *,
+    call_sha256: bytes,
+    status: int,
+    body: bytes,
+    responder: NodeName,
+    key: NodeKey,
+    now_ms: int,
+) -> None:
+    """Raise UnprovenReply unless `responder`, whose node key is `key`, signed exactly this answer to exactly this call.
 
-    def __init__(self, limit: RateLimit) -> None:
-        self._limit = limit
-        self._of: OrderedDict[NodeName, tuple[float, int]] = OrderedDict()
+    `status` is what the transport reported, `body` the bytes that came with it. The time of a refusal is not judged: it
+    may be a refusal for the clock, and the call's digest has shown that it is fresh.
+    """
+    header = reply.header
+    if header.suite != SUITE_ED25519 or header.responder != responder:
+        raise UnprovenReply(responder, f"signed as {header.responder[:_TOLD_CHARS_MAX]}")
+    if header.call_sha256 != call_sha256:
+        raise UnprovenReply(responder, "it answers another call")
+    if not key.verify(pae("lln.reply.v1", reply.header_bytes), reply.signature):
+        raise UnprovenReply(responder, "the signature does not hold")
+    if header.status != status:
+        raise UnprovenReply(responder, f"status {header.status} was signed, and {status} arrived")
+    if header.body_sha256 != sha256(body).digest():
+        raise UnprovenReply(responder, "it was altered on the way")
+    if status == 0 and abs(header.at_ms - now_ms) > WINDOW_MS:
+        raise UnprovenReply(responder, f"its clock is {(header.at_ms - now_ms) / 1_000:+.0f} s from this node's")
 
-    def take(self, peer: NodeName, now_ms: int) -> None:
-        tokens, at_ms = self._of.pop(peer, (float(self._limit.burst), now_ms))
-        gained = max(0, now_ms - at_ms) * self._limit.calls_per_second / 1_000
-        tokens = min(float(self._limit.burst), tokens + gained)
-        self._of[peer] = (max(0.0, tokens - 1), now_ms)
-        if len(self._of) > PEERS_MAX:
-            self._of.popitem(last=False)
-        if tokens < 1:
-            raise TooManyCalls(peer, f"more than {self._limit.calls_per_second:g} calls a second")
 
-
-def _check_form(header: CallHeader) -> None:
-    sound = (
-        header.suite == SUITE_ED25519
+def _check_form(call: SignedCall) -> None:
+    header = call.header
+    is_sound = (
+        len(call.header_bytes) <= HEADER_BYTES_MAX
+        and len(call.signature) == SIGNATURE_BYTES
+        and header.suite == SUITE_ED25519
+        and len(header.caller) <= NAME_CHARS_MAX
+        and len(header.method) <= METHOD_CHARS_MAX
         and len(header.nonce) == NONCE_BYTES
-        and len(header.payload_sha256) == sha256().digest_size
+        and len(header.payload_sha256) == DIGEST_BYTES
         and len(header.audience_epoch) in (0, EPOCH_BYTES)
+        and 0 <= header.issued_at_ms <= _TIME_MS_MAX
         and 0 < header.ttl_ms <= TTL_MS_MAX
         and len(header.operation_id) <= OPERATION_ID_CHARS_MAX
     )
-    if not sound:
-        raise MalformedEnvelope(header.caller[:80], "a field of the call header is out of its bounds")
+    if not is_sound:
+        raise MalformedEnvelope(header.caller[:_TOLD_CHARS_MAX], "a field of the call header is out of its bounds")
+
+
+def _check_time(header: CallHeader, peer: NodeName, now_ms: int) -> None:
+    ahead_ms = header.issued_at_ms - now_ms
+    if ahead_ms > WINDOW_MS or now_ms > _expires_ms(header):
+        raise ClockApart(peer, f"its clock is {ahead_ms / 1_000:+.0f} s from this node's, or the call came too late")
+
+
+def _expires_ms(header: CallHeader) -> int:
+    return header.issued_at_ms + header.ttl_ms + WINDOW_MS

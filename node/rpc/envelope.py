@@ -1,14 +1,16 @@
 """The signed envelope on the wire: header bytes, and the metadata they travel in.
 
 What lives here: protobuf bytes to headers and back. What must not: any check beyond form (`federation/calls.py`).
+Whatever else stands in the metadata is neither signed nor read.
 """
 
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
 from google.protobuf.message import DecodeError
 
-from federation.calls import HEADER_BYTES_MAX, CallHeader, MalformedEnvelope, ReplyHeader, SignedCall
+from federation.calls import HEADER_BYTES_MAX, CallHeader, MalformedEnvelope, ReplyHeader, SignedCall, SignedReply
 from federation.errors import LlnError
 from federation.keys import SIGNATURE_BYTES
 from protos.lln.v1 import call_pb2
@@ -18,7 +20,43 @@ REPLY: Final = "lln-reply-bin"
 SIGNATURE: Final = "lln-signature-bin"
 ERROR: Final = "lln-error-bin"
 
+SUBJECT_CHARS_MAX: Final = 300
+DETAIL_CHARS_MAX: Final = 1_000
+_CODE_CHARS_MAX: Final = 16
+_ERROR_BYTES_MAX: Final = 4 * (SUBJECT_CHARS_MAX + DETAIL_CHARS_MAX) + 64
+
 Metadata = Iterable[tuple[str, str | bytes]]
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """A header's bytes and their signature, as they stand in metadata: nothing of them read, nothing believed."""
+
+    header_bytes: bytes = b""
+    signature: bytes = b""
+
+
+class ToldError(msgspec.Struct, frozen=True, kw_only=True):
+    """What a refusal says: the error's code, so that its own sentence can be shown, and what it is about."""
+
+    code: str
+    subject: str = ""
+    detail: str = ""
+    retry_after_ms: int = 0
+
+
+def find(metadata: Metadata | None, header_key: str) -> Sealed:
+    """The envelope in `metadata`, its parts empty where they are missing, oversize, or given twice."""
+    header_bytes = value_of(metadata, header_key)
+    return Sealed(
+        header_bytes=header_bytes if len(header_bytes) <= HEADER_BYTES_MAX else b"",
+        signature=value_of(metadata, SIGNATURE),
+    )
+
+
+def value_of(metadata: Metadata | None, key: str) -> bytes:
+    """The one value under `key`; empty where there is none, or more than one."""
+    found = [value for name, value in metadata or () if name == key]
+    return found[0] if len(found) == 1 and isinstance(found[0], bytes) else b""
 
 
 def write_call(header: CallHeader) -> bytes:
@@ -36,11 +74,10 @@ def write_call(header: CallHeader) -> bytes:
     ).SerializeToString()
 
 
-def read_call(metadata: Metadata | None, payload: bytes) -> SignedCall:
-    """The call in a request's metadata; whatever else is in there is ignored. Raises MalformedEnvelope."""
-    header_bytes = value_of(metadata, CALL)
-    signature = value_of(metadata, SIGNATURE)
-    if not header_bytes or len(header_bytes) > HEADER_BYTES_MAX or len(signature) != SIGNATURE_BYTES:
+def read_call(sealed: Sealed, payload: bytes) -> SignedCall:
+    """The call that `sealed` speaks for, unverified; raises MalformedEnvelope."""
+    header_bytes, signature = sealed.header_bytes, sealed.signature
+    if not header_bytes or len(signature) != SIGNATURE_BYTES:
         raise MalformedEnvelope("call", f"{len(header_bytes)} header bytes, {len(signature)} signature bytes")
     try:
         read = call_pb2.CallHeader.FromString(header_bytes)
@@ -72,13 +109,13 @@ def write_reply(header: ReplyHeader) -> bytes:
     ).SerializeToString()
 
 
-def read_reply(metadata: Metadata | None) -> tuple[ReplyHeader, bytes, bytes] | None:
-    """The reply header, its bytes and its signature; None where the answer bears none, which proves nothing."""
-    header_bytes = value_of(metadata, REPLY)
-    if not header_bytes or len(header_bytes) > HEADER_BYTES_MAX:
+def read_reply(metadata: Metadata | None) -> SignedReply | None:
+    """The reply header in `metadata`, unverified; None where there is none, which proves nothing."""
+    sealed = find(metadata, REPLY)
+    if not sealed.header_bytes:
         return None
     try:
-        read = call_pb2.ReplyHeader.FromString(header_bytes)
+        read = call_pb2.ReplyHeader.FromString(sealed.header_bytes)
     except DecodeError:
         return None
     header = ReplyHeader(
@@ -89,27 +126,34 @@ def read_reply(metadata: Metadata | None) -> tuple[ReplyHeader, bytes, bytes] | 
         body_sha256=read.body_sha256,
         at_ms=read.at_ms,
     )
-    return header, header_bytes, value_of(metadata, SIGNATURE)
+    return SignedReply(header=header, header_bytes=sealed.header_bytes, signature=sealed.signature)
 
 
-def write_error(error: LlnError) -> bytes:
+def write_error(error: LlnError, *, retry_after_ms: int = 0) -> bytes:
     return call_pb2.ErrorDetail(
-        code=error.code, subject=error.subject[:300], detail=error.detail[:1_000]
+        code=error.code,
+        subject=_sound(error.subject[:SUBJECT_CHARS_MAX]),
+        detail=_sound(error.detail[:DETAIL_CHARS_MAX]),
+        retry_after_ms=retry_after_ms,
     ).SerializeToString()
 
 
-def read_error(body: bytes) -> tuple[str, str, str]:
-    """(code, subject, detail) of a verified error; raises MalformedEnvelope."""
+def read_error(body: bytes) -> ToldError | None:
+    """What a refusal says; None where it cannot be read."""
+    if not body or len(body) > _ERROR_BYTES_MAX:
+        return None
     try:
         read = call_pb2.ErrorDetail.FromString(body)
-    except DecodeError as error:
-        raise MalformedEnvelope("reply", "the error detail cannot be read") from error
-    return read.code[:16], read.subject[:300], read.detail[:1_000]
+    except DecodeError:
+        return None
+    return ToldError(
+        code=read.code[:_CODE_CHARS_MAX],
+        subject=read.subject[:SUBJECT_CHARS_MAX],
+        detail=read.detail[:DETAIL_CHARS_MAX],
+        retry_after_ms=read.retry_after_ms,
+    )
 
 
-def value_of(metadata: Metadata | None, key: str) -> bytes:
-    """The first value under `key`, empty where there is none."""
-    for name, value in metadata or ():
-        if name == key:
-            return value if isinstance(value, bytes) else value.encode()
-    return b""
+def _sound(text: str) -> str:
+    """Without half characters, which protobuf refuses to write: what a peer typed may be quoted here."""
+    return text.encode(errors="replace").decode()

@@ -1,38 +1,32 @@
-"""The signed server: raw bytes in, raw bytes out, and the gate between the wire and every service.
+"""Signed methods: raw bytes in, raw bytes out, and the gate between the wire and every service.
 
-What lives here: hash, verify, only then parse; sign every answer, errors included; repeat the first answer to a call
-that changes something. What must not: what any method does (`services.py`).
+What lives here: hash, verify, only then parse; sign every answer, errors included; bound what one peer can keep busy.
+What must not: what any method does (`*_service.py`), or ports and processes (`hosting.py`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from hashlib import sha256
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import grpc
 import msgspec
 
-from federation.calls import (
-    AdmittedCall,
-    Gate,
-    MethodRules,
-    ReplyHeader,
-    SignedCall,
-    call_digest,
-    sign_reply,
-)
-from federation.certificates import VerifiedNode
-from federation.errors import Conflict, LlnError, Unavailable
-from federation.keys import SUITE_ED25519
-from node.ports import Clock, Identity, KeptAnswer, Store
+from federation.calls import AdmittedCall, Gate, MethodRules, ReplyHeader, SignedCall, call_digest, sign_reply
+from federation.certificates import ChainVerifier
+from federation.errors import Unavailable
+from federation.naming import NodeName
+from node.ports import Clock, Identity
 from node.rpc import envelope
-from node.rpc.status_codes import number_of, status_of
-from node.rpc.tls import TlsPeers
-
-RECEIVED_BYTES_MAX: Final = 4 * 1024 * 1024 + 65_536
+from node.rpc.answers import Answer, FirstAnswers, answer_to
+from node.rpc.envelope import Sealed
+from node.rpc.status_codes import STATUS_BY_NUMBER
+from node.rpc.tls import peer_of
 
 Unary = Callable[[AdmittedCall, bytes], Awaitable[bytes]]
-Streaming = Callable[[AdmittedCall, bytes], AsyncIterator[bytes]]
+Streaming = Callable[[AdmittedCall, bytes], AsyncGenerator[bytes, None]]
+_ACCEPTED: Final = Answer()
 
 
 class DeadlinePassed(Unavailable):
@@ -47,12 +41,6 @@ class TooBusy(Unavailable):
     en = "The node is busy; try again shortly."
 
 
-class OperationReused(Conflict):
-    code = "LLN-1302"
-    zh = "同一个操作编号用于两个不同的请求。"
-    en = "One operation id was used for two different requests."
-
-
 class Method(msgspec.Struct, frozen=True, kw_only=True):
     """One method as it is served: exactly one of `unary` and `streaming` is set."""
 
@@ -62,46 +50,49 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Busyness(msgspec.Struct, frozen=True, kw_only=True):
-    """How many calls may be worked on at once, in all and for one peer."""
+    """How many calls may be worked on at once, in all and for one peer; an open stream is one of them."""
 
-    calls: int
-    calls_per_peer: int
-
-
-class Judges(Protocol):
-    def __call__(self, caller: VerifiedNode, reads_catalogue: bool) -> bool: ...  # noqa: FBT001  # as Gate.admit
+    calls: int = 512
+    calls_per_peer: int = 64
 
 
-class SignedServer:
+class SignedMethods:
     """Turns methods into gRPC handlers; one per process."""
 
     def __init__(
         self,
         *,
         identity: Identity,
+        chains: ChainVerifier,
         gate: Gate,
-        tls_peers: TlsPeers,
-        judge: Judges,
-        store: Store,
+        answers: FirstAnswers,
         clock: Clock,
-        busyness: Busyness,
+        busyness: Busyness | None = None,
+        heard_from: Callable[[NodeName], None] = lambda _: None,
     ) -> None:
+        """`heard_from` is told the name of each caller whose call was admitted."""
         self._identity = identity
+        self._chains = chains
         self._gate = gate
-        self._tls_peers = tls_peers
-        self._judge = judge
-        self._store = store
+        self._answers = answers
         self._clock = clock
-        self._busyness = busyness
-        self._at_work: dict[str, int] = {}
-        self._changing: dict[tuple[str, str], asyncio.Future[tuple[int, bytes]]] = {}
+        self._busyness = busyness or Busyness()
+        self._heard_from = heard_from
+        self._at_work_in_all = 0
+        self._at_work: dict[NodeName, int] = {}
+        self._streams: set[asyncio.Task[Any]] = set()
         self.refused: dict[str, int] = {}
 
-    def handlers(self, methods: Mapping[str, Method]) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
+    def handlers(self, methods: Mapping[str, Method]) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
         """Handlers by method name, without (de)serialisers: the bytes arrive and leave as they are."""
         return {name: self._handler(method) for name, method in methods.items()}
 
-    def _handler(self, method: Method) -> grpc.RpcMethodHandler[bytes, bytes]:
+    def hang_up_streams(self) -> None:
+        """End every open stream: whoever watches learns by it that this node is stopping."""
+        for stream in self._streams:
+            stream.cancel()
+
+    def _handler(self, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
         if method.streaming is not None:
             return grpc.unary_stream_rpc_method_handler(self._stream(method.rules, method.streaming))
         assert method.unary is not None, method.rules.method  # noqa: S101  # our own table
@@ -109,135 +100,117 @@ class SignedServer:
 
     def _unary(self, rules: MethodRules, work: Unary) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def serve(payload: bytes, context: Any) -> bytes:
-            metadata = context.invocation_metadata()
-            call: SignedCall | None = None
+            sealed = envelope.find(context.invocation_metadata(), envelope.CALL)
             try:
-                call = envelope.read_call(metadata, payload)
-                admitted = self._admit(call, rules, context)
-                status, body = await self._work(call, admitted, rules, work)
-            except LlnError as error:
-                status, body = self._refusal(error)
-            trailer = self._sign(metadata, status, body)
-            if status:
-                await context.abort(_STATUSES[status], "see lln-error-bin", trailer)
-            context.set_trailing_metadata(trailer)
-            return body
+                call, admitted = self._admit(sealed, payload, rules, context)
+                with self._at_work_for(admitted.caller.name):
+                    answer = await self._work(call, admitted, rules, work)
+            except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
+                answer = answer_to(error)
+            return self._send(context, sealed, answer)
 
         return serve
 
-    def _stream(self, rules: MethodRules, work: Streaming) -> Callable[[bytes, Any], AsyncIterator[bytes]]:
-        async def serve(payload: bytes, context: Any) -> AsyncIterator[bytes]:
-            metadata = context.invocation_metadata()
+    def _stream(self, rules: MethodRules, work: Streaming) -> Callable[[bytes, Any], Awaitable[None]]:
+        async def serve(payload: bytes, context: Any) -> None:
+            sealed = envelope.find(context.invocation_metadata(), envelope.CALL)
             try:
-                call = envelope.read_call(metadata, payload)
-                admitted = self._admit(call, rules, context)
-                await context.send_initial_metadata(self._sign(metadata, 0, b""))
+                call, admitted = self._admit(sealed, payload, rules, context)
+                with self._at_work_for(admitted.caller.name), self._listed_stream():
+                    await context.send_initial_metadata(self._seal(sealed, _ACCEPTED))
+                    await self._pour(call, admitted, rules, work, context)
+                ended = _ACCEPTED
+            except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
+                ended = answer_to(error)
+            self._send(context, sealed, ended)
+
+        return serve
+
+    def _admit(
+        self, sealed: Sealed, payload: bytes, rules: MethodRules, context: Any
+    ) -> tuple[SignedCall, AdmittedCall]:
+        now_ms = self._clock.now_ms()
+        peer = peer_of(context.auth_context(), self._chains, now_ms)
+        call = envelope.read_call(sealed, payload)
+        admitted = self._gate.admit(call, rules, peer=peer, now_ms=now_ms)
+        self._heard_from(peer.name)
+        return call, admitted
+
+    async def _work(self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary) -> Answer:
+        async def in_time() -> bytes:
+            try:
                 async with asyncio.timeout(rules.deadline_ms_max / 1_000):
-                    async for message in work(admitted, payload):
-                        self._judge(admitted.caller, rules.reads_catalogue)
-                        yield message
-            except TimeoutError:
-                return
-            except LlnError as error:
-                status, body = self._refusal(error)
-                await context.abort(_STATUSES[status], "see lln-error-bin", self._sign(metadata, status, body))
+                    return await work(admitted, call.payload)
+            except TimeoutError as late:
+                raise DeadlinePassed(rules.method, f"more than {rules.deadline_ms_max} ms") from late
 
-        return serve
+        if rules.changes:
+            return await self._answers.once(call, admitted, rules, in_time)
+        return Answer(body=await in_time())
 
-    def _admit(self, call: SignedCall, rules: MethodRules, context: Any) -> AdmittedCall:
-        peer = self._tls_peers.peer_of(context.auth_context())
-        return self._gate.admit(call, rules, peer=peer, now_ms=self._clock.now_ms(), judge=self._judge)
-
-    async def _work(
-        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary
-    ) -> tuple[int, bytes]:
-        caller = admitted.caller.name
-        if sum(self._at_work.values()) >= self._busyness.calls:
-            raise TooBusy(self._identity.name, f"{self._busyness.calls} calls are being worked on")
-        if self._at_work.get(caller, 0) >= self._busyness.calls_per_peer:
-            raise TooBusy(caller, f"{self._busyness.calls_per_peer} of its calls are being worked on")
-        self._at_work[caller] = self._at_work.get(caller, 0) + 1
+    async def _pour(
+        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Streaming, context: Any
+    ) -> None:
+        """Send a stream's messages, for as long as its caller is admitted and the method's deadline allows."""
         try:
-            async with asyncio.timeout(min(rules.deadline_ms_max, call.header.ttl_ms) / 1_000):
-                if rules.changes:
-                    return await self._once(call, admitted, rules, work)
-                return 0, await work(admitted, call.payload)
+            async with (
+                asyncio.timeout(rules.deadline_ms_max / 1_000),
+                aclosing(work(admitted, call.payload)) as messages,
+            ):
+                async for message in messages:
+                    self._gate.judge_again(admitted, rules)
+                    await context.write(message)
         except TimeoutError as late:
-            raise DeadlinePassed(rules.method, f"more than {rules.deadline_ms_max} ms") from late
+            raise DeadlinePassed(rules.method, f"open for {rules.deadline_ms_max} ms") from late
+
+    def _send(self, context: Any, sealed: Sealed, answer: Answer) -> bytes:
+        """Put the signed answer on its way; returns the message's bytes, empty for a refusal."""
+        trailer = self._seal(sealed, answer)
+        if answer.status == 0:
+            context.set_trailing_metadata(trailer)
+            return answer.body
+        self.refused[answer.code] = self.refused.get(answer.code, 0) + 1
+        context.set_code(STATUS_BY_NUMBER[answer.status])
+        context.set_details(answer.code)
+        context.set_trailing_metadata((*trailer, (envelope.ERROR, answer.body)))
+        return b""
+
+    def _seal(self, sealed: Sealed, answer: Answer) -> tuple[tuple[str, bytes], ...]:
+        header = envelope.write_reply(
+            ReplyHeader(
+                responder=self._identity.name,
+                call_sha256=call_digest(sealed.header_bytes, sealed.signature),
+                status=answer.status,
+                body_sha256=sha256(answer.body).digest(),
+                at_ms=self._clock.now_ms(),
+            )
+        )
+        return (envelope.REPLY, header), (envelope.SIGNATURE, sign_reply(header, self._identity))
+
+    @contextmanager
+    def _at_work_for(self, caller: NodeName) -> Iterator[None]:
+        """Count a call for as long as it is worked on; raises TooBusy."""
+        theirs = self._at_work.get(caller, 0)
+        if self._at_work_in_all >= self._busyness.calls:
+            raise TooBusy(self._identity.name, f"{self._busyness.calls} calls are being worked on")
+        if theirs >= self._busyness.calls_per_peer:
+            raise TooBusy(caller, f"{self._busyness.calls_per_peer} of its calls are being worked on")
+        self._at_work_in_all += 1
+        self._at_work[caller] = theirs + 1
+        try:
+            yield
         finally:
+            self._at_work_in_all -= 1
             self._at_work[caller] -= 1
             if not self._at_work[caller]:
                 del self._at_work[caller]
 
-    async def _once(
-        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary
-    ) -> tuple[int, bytes]:
-        """The first answer to (caller, operation id), now or as it was kept; two arrivals at once share one."""
-        key = (admitted.caller.name, admitted.operation_id)
-        running = self._changing.get(key)
-        if running is not None:
-            return await asyncio.shield(running)
-        kept = await self._store.read(lambda tx: tx.answers.get(admitted.caller.name, admitted.operation_id))
-        if kept is not None:
-            if (kept.method, kept.payload_sha256) != (rules.method, call.header.payload_sha256):
-                raise OperationReused(admitted.operation_id, f"first used for {kept.method}")
-            return kept.status, kept.body
-        answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-        self._changing[key] = answered
+    @contextmanager
+    def _listed_stream(self) -> Iterator[None]:
+        stream = asyncio.current_task()
+        assert stream is not None  # noqa: S101  # gRPC runs every handler in a task
+        self._streams.add(stream)
         try:
-            status, body = await self._first(call, admitted, rules, work)
-            answered.set_result((status, body))
-        except BaseException as error:
-            answered.set_exception(error)
-            answered.exception()  # seen here, so that an answer nobody else waits for is not reported as lost
-            raise
+            yield
         finally:
-            del self._changing[key]
-        return status, body
-
-    async def _first(
-        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary
-    ) -> tuple[int, bytes]:
-        try:
-            status, body = 0, await work(admitted, call.payload)
-        except Unavailable:
-            raise  # nothing was decided; the caller may try again under the same id
-        except LlnError as error:
-            status, body = self._refusal(error)
-        answer = KeptAnswer(
-            caller=admitted.caller.name,
-            operation_id=admitted.operation_id,
-            call_sha256=call_digest(call.header_bytes, call.signature),
-            method=rules.method,
-            payload_sha256=call.header.payload_sha256,
-            call_header=call.header_bytes,
-            call_signature=call.signature,
-            status=status,
-            body=body,
-            at_ms=self._clock.now_ms(),
-        )
-        await self._store.write(lambda tx: tx.answers.put(answer))
-        return status, body
-
-    def _refusal(self, error: LlnError) -> tuple[int, bytes]:
-        self.refused[error.code] = self.refused.get(error.code, 0) + 1
-        return number_of(status_of(error)), envelope.write_error(error)
-
-    def _sign(self, metadata: envelope.Metadata, status: int, body: bytes) -> tuple[tuple[str, bytes], ...]:
-        header = envelope.write_reply(
-            ReplyHeader(
-                suite=SUITE_ED25519,
-                responder=self._identity.name,
-                call_sha256=call_digest(
-                    envelope.value_of(metadata, envelope.CALL), envelope.value_of(metadata, envelope.SIGNATURE)
-                ),
-                status=status,
-                body_sha256=sha256(body).digest(),
-                at_ms=self._clock.now_ms(),
-            )
-        )
-        signed = ((envelope.REPLY, header), (envelope.SIGNATURE, sign_reply(header, self._identity)))
-        return (*signed, (envelope.ERROR, body)) if status else signed
-
-
-_STATUSES: Final = {number_of(status): status for status in grpc.StatusCode}
+            self._streams.discard(stream)

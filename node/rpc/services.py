@@ -1,185 +1,69 @@
-"""What each service of protos/lln/v1 does: parse, ask the use case, write the answer.
+"""A service from its use case: which function answers which method of a .proto, with that method's rules.
 
-What lives here: one function per service that gives its methods. What must not: envelopes and refusals (`server.py`),
-or any decision.
+What lives here: the parsing and serialising around every such function. What must not: any one service
+(`*_service.py`), envelopes and refusals (`server.py`).
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
 
-from google.protobuf.descriptor import FileDescriptor
+import msgspec
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
-from federation import canonical
 from federation.calls import AdmittedCall
-from federation.directory import NodeDescription
-from federation.logs import Page
-from federation.naming import NodeName
-from federation.search import SearchAnswer, SearchRequest
-from node.ports import ForkEvidence, HeldLog, LogHeadNote, PeerHello, PushReceipt, Resolved
+from federation.errors import BrokenHome
 from node.rpc import wire
 from node.rpc.rules import rules_of
 from node.rpc.server import Method, Streaming, Unary
-from protos.lln.v1 import catalogue_pb2, desk_pb2, directory_pb2, logs_pb2, node_pb2
 
-PROTOCOL_VERSION = 1
-TOPICS_WATCHED_MAX = 8
-ASK_BYTES_MAX = 4 * 1024 * 1024
-
-
-class NodeInbound(Protocol):
-    """`clock_offset_ms` of the answer is not used: the envelope's time speaks."""
-
-    def hello(self) -> PeerHello: ...
+Answers = Callable[[AdmittedCall, Any], Awaitable[Message]]
+Streams = Callable[[AdmittedCall, Any], AsyncGenerator[Message, None]]
+"""Both get the admitted call and its parsed request, of the type that the .proto says."""
 
 
-class DirectoryInbound(Protocol):
-    async def resolve(self, caller: NodeName, name: NodeName, hops_left: int) -> Resolved: ...
-
-    async def renew(self, caller: NodeName, signing_request: bytes) -> tuple[bytes, ...]: ...
-
-    async def describe(self, caller: NodeName, description: NodeDescription) -> None: ...
+class MethodsDiffer(BrokenHome):
+    code = "LLN-1512"
+    zh = "服务实现与 .proto 不一致，服务不会启动。"
+    en = "A service does not answer exactly the methods that its .proto declares, so the server does not start."
 
 
-class LogsInbound(Protocol):
-    async def held(self, caller: NodeName, after: str) -> tuple[Sequence[HeldLog], bool]: ...
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """All methods of one .proto service, by name."""
 
-    async def push(self, caller: NodeName, page: Page, confirmed_at_ms: int) -> PushReceipt: ...
-
-    async def read(self, caller: NodeName, topic: str, start: int, limit: int) -> Page: ...
-
-    def watch(self, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]: ...
-
-    async def report_fork(self, caller: NodeName, evidence: ForkEvidence) -> None: ...
+    name: str
+    methods: Mapping[str, Method]
 
 
-class CatalogueInbound(Protocol):
-    async def answer(self, caller: NodeName, request: SearchRequest) -> SearchAnswer: ...
-
-    async def statistics(self) -> tuple[bytes, int]: ...
-
-
-class DeskInbound(Protocol):
-    async def ask(self, operation: str, request: bytes) -> bytes: ...
-
-
-def node_service(node: NodeInbound, *, epoch: bytes, now_ms: "NowMs") -> Mapping[str, Method]:
-    async def hello(_: AdmittedCall, payload: bytes) -> bytes:
-        wire.read(node_pb2.HelloRequest, payload)
-        told = node.hello()
-        return node_pb2.HelloReply(
-            chain=told.chain,
-            epoch=epoch,
-            at_ms=now_ms(),
-            protocol_version=PROTOCOL_VERSION,
-            software_version=told.software_version,
-            lineage=[node_pb2.Address(name=name, endpoint=endpoint) for name, endpoint in told.lineage],
-        ).SerializeToString()
-
-    return _methods(node_pb2.DESCRIPTOR, "Node", {"Hello": hello})
+def make_service(
+    declared: ServiceDescriptor, answers: Mapping[str, Answers], streams: Mapping[str, Streams] | None = None
+) -> Service:
+    """Tie functions to the methods of a service; raises MethodsDiffer, MethodWithoutRules."""
+    streamed = streams or {}
+    names = {method.name for method in declared.methods}
+    if names != answers.keys() | streamed.keys() or answers.keys() & streamed.keys():
+        raise MethodsDiffer(declared.full_name, f"declared: {', '.join(sorted(names))}")
+    rules = rules_of(declared)
+    kinds = {method.name: GetMessageClass(method.input_type) for method in declared.methods}
+    methods = {name: Method(rules=rules[name], unary=_unary(kinds[name], answer)) for name, answer in answers.items()}
+    for name, stream in streamed.items():
+        methods[name] = Method(rules=rules[name], streaming=_streaming(kinds[name], stream))
+    return Service(name=declared.full_name, methods=methods)
 
 
-def directory_service(directory: DirectoryInbound) -> Mapping[str, Method]:
-    async def resolve(call: AdmittedCall, payload: bytes) -> bytes:
-        asked = wire.read(directory_pb2.ResolveRequest, payload)
-        found = await directory.resolve(call.caller.name, wire.name(asked.name), min(asked.hops_left, 8))
-        return wire.write_resolved(found).SerializeToString()
+def _unary(kind: type[Message], answer: Answers) -> Unary:
+    async def serve(call: AdmittedCall, payload: bytes) -> bytes:
+        return (await answer(call, wire.read(kind, payload))).SerializeToString()
 
-    async def renew(call: AdmittedCall, payload: bytes) -> bytes:
-        asked = wire.read(directory_pb2.RenewRequest, payload)
-        chain = await directory.renew(call.caller.name, asked.signing_request)
-        return directory_pb2.RenewReply(chain=chain).SerializeToString()
-
-    async def describe(call: AdmittedCall, payload: bytes) -> bytes:
-        asked = wire.read(directory_pb2.DescribeRequest, payload)
-        await directory.describe(call.caller.name, wire.read_description(asked.description))
-        return directory_pb2.DescribeReply().SerializeToString()
-
-    return _methods(directory_pb2.DESCRIPTOR, "Directory", {"Resolve": resolve, "Renew": renew, "Describe": describe})
+    return serve
 
 
-def logs_service(logs: LogsInbound, *, now_ms: "NowMs") -> Mapping[str, Method]:
-    async def held(call: AdmittedCall, payload: bytes) -> bytes:
-        asked = wire.read(logs_pb2.HeldRequest, payload)
-        told, more = await logs.held(call.caller.name, asked.after[:600])
-        return wire.write_held(told, more=more).SerializeToString()
+def _streaming(kind: type[Message], stream: Streams) -> Streaming:
+    async def serve(call: AdmittedCall, payload: bytes) -> AsyncGenerator[bytes, None]:
+        async with aclosing(stream(call, wire.read(kind, payload))) as messages:
+            async for message in messages:
+                yield message.SerializeToString()
 
-    async def push(call: AdmittedCall, payload: bytes) -> bytes:
-        asked = wire.read(logs_pb2.PushRequest, payload)
-        receipt = await logs.push(call.caller.name, wire.read_page(asked.page), asked.confirmed_at_ms)
-        return wire.write_receipt(receipt).SerializeToString()
-
-    async def read(call: AdmittedCall, payload: bytes) -> bytes:
-        asked = wire.read(logs_pb2.ReadRequest, payload)
-        page = await logs.read(call.caller.name, asked.topic, asked.start, asked.limit)
-        return logs_pb2.ReadReply(page=wire.write_page(page)).SerializeToString()
-
-    async def watch(_: AdmittedCall, payload: bytes) -> AsyncIterator[bytes]:
-        asked = wire.read(logs_pb2.WatchRequest, payload)
-        wire.within("topics", len(asked.topics), TOPICS_WATCHED_MAX)
-        async for head in logs.watch(list(asked.topics)):
-            yield logs_pb2.Head(origin=head.log.origin, topic=head.log.topic, checkpoint=head.note).SerializeToString()
-
-    async def report_fork(call: AdmittedCall, payload: bytes) -> bytes:
-        asked = wire.read(logs_pb2.ReportForkRequest, payload)
-        wire.within("note bytes", max(len(asked.one), len(asked.other)), wire.NOTE_BYTES_MAX)
-        evidence = ForkEvidence(
-            log=wire.log_id(asked.origin, asked.topic),
-            one=asked.one,
-            other=asked.other,
-            found_by=wire.name(asked.found_by),
-            found_at_ms=now_ms(),
-        )
-        await logs.report_fork(call.caller.name, evidence)
-        return logs_pb2.ReportForkReply().SerializeToString()
-
-    return _methods(
-        logs_pb2.DESCRIPTOR,
-        "Logs",
-        {"Held": held, "Push": push, "Read": read, "ReportFork": report_fork},
-        {"Watch": watch},
-    )
-
-
-def catalogue_service(catalogue: CatalogueInbound) -> Mapping[str, Method]:
-    async def search(call: AdmittedCall, payload: bytes) -> bytes:
-        return wire.write_answer(await catalogue.answer(call.caller.name, wire.read_search(payload)))
-
-    async def statistics(_: AdmittedCall, payload: bytes) -> bytes:
-        wire.read(catalogue_pb2.StatisticsRequest, payload)
-        encoded, at_ms = await catalogue.statistics()
-        return catalogue_pb2.StatisticsReply(statistics=encoded, at_ms=at_ms).SerializeToString()
-
-    return _methods(catalogue_pb2.DESCRIPTOR, "Catalogue", {"Search": search, "Statistics": statistics})
-
-
-def desk_service(desk: DeskInbound) -> Mapping[str, Method]:
-    async def ask(_: AdmittedCall, payload: bytes) -> bytes:
-        asked = wire.read(desk_pb2.AskRequest, payload)
-        wire.within("question bytes", len(asked.request), ASK_BYTES_MAX)
-        reply = await desk.ask(asked.operation[:64], asked.request)
-        return desk_pb2.AskReply(reply=reply).SerializeToString()
-
-    return _methods(desk_pb2.DESCRIPTOR, "Desk", {"Ask": ask})
-
-
-class NowMs(Protocol):
-    def __call__(self) -> int: ...
-
-
-def description_bytes(description: NodeDescription) -> bytes:
-    return canonical.encode(description)
-
-
-def _methods(
-    file: FileDescriptor,
-    service: str,
-    unary: Mapping[str, Unary],
-    streaming: Mapping[str, Streaming] | None = None,
-) -> Mapping[str, Method]:
-    """Every method the .proto declares, with its rules; a KeyError here is a method nobody wrote."""
-    streams = streaming or {}
-    rules = rules_of(file.services_by_name[service])
-    return {
-        name: Method(rules=rule, streaming=streams[name]) if name in streams else Method(rules=rule, unary=unary[name])
-        for name, rule in rules.items()
-    }
+    return serve

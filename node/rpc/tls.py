@@ -3,17 +3,20 @@
 What must not live here: which certificates are good (`federation/certificates.py`).
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 import grpc
 
 from federation.certificates import ChainVerifier, VerifiedNode
 from federation.errors import UntrustedPeer
 
+_LEAF: Final = "x509_pem_cert"
+_ABOVE: Final = "x509_pem_cert_chain"
+
 
 class TlsMaterial(Protocol):
-    """The TLS leaf of the node that runs here, always current."""
+    """The TLS leaf of the node that runs here, always current; asked from gRPC's own threads too."""
 
     def current_tls(self) -> tuple[bytes, bytes]:
         """(private key PEM, chain PEM: leaf, node certificate, and so on upward, root left out)."""
@@ -30,7 +33,7 @@ class NoCertificateShown(UntrustedPeer):
 
 
 def server_credentials(material: TlsMaterial, *, mutual: bool) -> grpc.ServerCredentials:
-    """Credentials that take up a renewed leaf at the next handshake; `mutual` asks clients for theirs."""
+    """Credentials that take up a renewed leaf at the next handshake; `mutual` insists on the client's certificate."""
     last = material.current_tls()
 
     def renewed() -> grpc.ServerCertificateConfiguration | None:
@@ -52,22 +55,19 @@ def channel_credentials(tls: tuple[bytes, bytes], root_pem: bytes) -> grpc.Chann
     return grpc.ssl_channel_credentials(root_certificates=root_pem, private_key=tls[0], certificate_chain=tls[1])
 
 
-class TlsPeers:
-    """Reads the verified node at the other end from a call's TLS properties."""
+def peer_of(properties: Mapping[str, Sequence[bytes]], chains: ChainVerifier, now_ms: int) -> VerifiedNode:
+    """The verified node at the other end, from a call's TLS properties: the handshake has shown its whole chain.
 
-    def __init__(self, chains: ChainVerifier, now_ms: Callable[[], int]) -> None:
-        self._chains = chains
-        self._now_ms = now_ms
-
-    def peer_of(self, properties: "dict[str, list[bytes]] | object") -> VerifiedNode:
-        """Raises NoCertificateShown, or what `ChainVerifier` raises."""
-        shown = properties if isinstance(properties, dict) else {}
-        leaf = b"".join(shown.get("x509_pem_cert", ())[:1])
-        above = b"".join(shown.get("x509_pem_cert_chain", ())[:1])
-        if not leaf:
-            raise NoCertificateShown("TLS peer", "no certificate in the handshake")
-        chain = above if above.startswith(leaf) else leaf + above
-        return self._chains.tls_pem(chain, self._now_ms())
+    Asked on every call, so that a certificate which expires under an open connection ends its use. Raises
+    NoCertificateShown, or what `ChainVerifier` raises.
+    """
+    leaf, above = properties.get(_LEAF), properties.get(_ABOVE)
+    if not leaf:
+        raise NoCertificateShown("TLS peer", "no certificate in the handshake")
+    chain = above[0] if above else b""
+    if not chain.startswith(leaf[0]):  # a server's TLS library leaves the leaf out of the chain, a client's does not
+        chain = leaf[0] + chain
+    return chains.tls_pem(chain, now_ms)
 
 
 def _configuration(tls: tuple[bytes, bytes], root_pem: bytes) -> grpc.ServerCertificateConfiguration:

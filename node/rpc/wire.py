@@ -1,32 +1,36 @@
-"""Protobuf messages to domain values and back, with every bound checked on the way in.
+"""Protobuf messages to domain values and back, with every bound checked on the way in: nodes, names, documents, search.
 
-What must not live here: any decision. A message that breaks a bound is refused as a whole.
+What must not live here: any decision, or the messages of logs (`wire_logs.py`). A message that breaks a bound is
+refused as a whole, and always as MalformedMessage.
 """
 
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
-import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from federation import canonical
+from federation.calls import EPOCH_BYTES
+from federation.certificate_profile import CERTIFICATE_BYTES_MAX, CHAIN_CERTIFICATES_MAX
 from federation.directory import NodeDescription
-from federation.errors import BadCall
-from federation.logs import TOPICS, Entry, LogId, Page
-from federation.naming import NodeName, parse_name
+from federation.errors import BadCall, InvalidInput
+from federation.naming import NAME_CHARS_MAX, NodeName, parse_name
 from federation.search import ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, SearchAnswer, SearchRequest
-from node.ports import HeldLog, Holding, PeerHello, PushReceipt, Resolved
-from protos.lln.v1 import catalogue_pb2, directory_pb2, logs_pb2, node_pb2
+from node.ports import PeerHello, Resolved
+from protos.lln.v1 import catalogue_pb2, directory_pb2, node_pb2
 
-M = TypeVar("M", bound=Message)
-CHAIN_MAX: Final = 8
-CERTIFICATE_BYTES_MAX: Final = 4_096
-HELD_MAX: Final = 2_000
-HOLDINGS_MAX: Final = 16
-NOTE_BYTES_MAX: Final = 8_192
-DESCRIPTION_BYTES_MAX: Final = 16_384
+NUMBER_MAX: Final = 2**53 - 1
+"""The largest size, index or time that is ever meant (RFC 7493 §2.2)."""
+DESCRIPTION_BYTES_MAX: Final = 8_192
+SIGNING_REQUEST_BYTES_MAX: Final = 4_096
 STATISTICS_BYTES_MAX: Final = 3 * 1024 * 1024
-SIZE_MAX: Final = 2**53
+HOPS_MAX: Final = 8
+_ENDPOINT_CHARS_MAX: Final = 260
+_VERSION_CHARS_MAX: Final = 32
+_STATUSES: Final = ("active", "suspended", "revoked", "moved")
+
+AMessage = TypeVar("AMessage", bound=Message)
+ADocument = TypeVar("ADocument")
 
 
 class MalformedMessage(BadCall):
@@ -35,138 +39,84 @@ class MalformedMessage(BadCall):
     en = "The message cannot be read or exceeds a bound. Check that both programs' versions agree."
 
 
-def read(kind: type[M], payload: bytes) -> M:
-    """Parse a message; raises MalformedMessage, also for one nested too deeply."""
+# --- what every message needs ----------------------------------------------------------------------------------------
+
+
+def read(kind: type[AMessage], payload: bytes) -> AMessage:
+    """Parse a message; the parser itself refuses one that is nested more than 100 deep."""
     try:
         return kind.FromString(payload)
     except (DecodeError, RecursionError) as error:
         raise MalformedMessage(kind.DESCRIPTOR.full_name, "not such a message") from error
 
 
-def within(subject: str, found: int, most: int) -> None:
-    if found > most:
-        raise MalformedMessage(subject, f"{found}, at most {most}")
+def within(what: str, found: int, most: int) -> int:
+    """`found`, if it is a number from 0 to `most`."""
+    if not 0 <= found <= most:
+        raise MalformedMessage(what, f"{found}, at most {most}")
+    return found
 
 
-def name(text: str) -> NodeName:
-    return parse_name(text[:300])
+def read_bytes(what: str, found: bytes, most: int) -> bytes:
+    within(f"{what}, bytes", len(found), most)
+    return found
 
 
-def log_id(origin: str, topic: str) -> LogId:
-    known = next((one for one in TOPICS if one == topic), None)
-    if known is None:
-        raise MalformedMessage("topic", topic[:64])
-    return LogId(origin=name(origin), topic=known)
+def read_text(what: str, found: str, most: int) -> str:
+    within(f"{what}, characters", len(found), most)
+    return found
 
 
-def document(data: bytes, kind: type[Any], bytes_max: int) -> Any:
-    """A JSON document inside a message; the caller names the type it gets."""
-    within(kind.__name__, len(data), bytes_max)
-    return canonical.decode(data, kind, bytes_max=bytes_max)
+def read_name(found: str) -> NodeName:
+    """A node name in its one spelling."""
+    try:
+        name = parse_name(read_text("name", found, NAME_CHARS_MAX))
+    except InvalidInput as error:
+        raise MalformedMessage(error.subject, error.detail) from error
+    if name != found:
+        raise MalformedMessage(name, "a name is written in lower case and without space")
+    return name
 
 
-# --- logs ------------------------------------------------------------------------------------------------------------
+def read_document(kind: type[ADocument], found: bytes, most: int) -> ADocument:
+    """A JSON document inside a message."""
+    try:
+        return canonical.decode(found, kind, bytes_max=most)
+    except InvalidInput as error:
+        raise MalformedMessage(kind.__name__, error.detail) from error
 
 
-def write_page(page: Page) -> logs_pb2.Page:
-    return logs_pb2.Page(
-        origin=page.log.origin,
-        topic=page.log.topic,
-        start=page.start,
-        entries=[
-            logs_pb2.Entry(withheld=entry.withheld_hash)
-            if entry.document is None
-            else logs_pb2.Entry(document=entry.document)
-            for entry in page.entries
-        ],
-        checkpoint=page.checkpoint_note,
-        consistency=page.consistency_proof,
-    )
+def write_document(document: Any) -> bytes:
+    return canonical.encode(document)
 
 
-def read_page(message: logs_pb2.Page) -> Page:
-    """Bounds of size are the log's own to check (`federation.logs.accept_page`)."""
-    within("page start", message.start, SIZE_MAX)
-    return Page(
-        log=log_id(message.origin, message.topic),
-        start=message.start,
-        entries=tuple(map(_read_entry, message.entries)),
-        checkpoint_note=message.checkpoint,
-        consistency_proof=tuple(message.consistency),
-    )
-
-
-def _read_entry(message: logs_pb2.Entry) -> Entry:
-    which = message.WhichOneof("entry")
-    if which is None:
-        raise MalformedMessage("page", "an entry that is neither a document nor withheld")
-    return Entry.full(message.document) if which == "document" else Entry.withheld(message.withheld)
-
-
-def write_holding(holding: Holding) -> logs_pb2.Holding:
-    return logs_pb2.Holding(holder=holding.holder, size=holding.size, indexed=holding.indexed, at_ms=holding.at_ms)
-
-
-def write_receipt(receipt: PushReceipt) -> logs_pb2.PushReply:
-    return logs_pb2.PushReply(
-        size=receipt.size, cosignature=receipt.cosignature, holdings=map(write_holding, receipt.holdings)
-    )
-
-
-def read_receipt(message: logs_pb2.PushReply, log: LogId) -> PushReceipt:
-    within("holdings", len(message.holdings), HOLDINGS_MAX)
-    within("cosignature bytes", len(message.cosignature), NOTE_BYTES_MAX)
-    return PushReceipt(
-        size=message.size,
-        cosignature=message.cosignature,
-        holdings=tuple(
-            Holding(log=log, holder=name(told.holder), size=told.size, indexed=told.indexed, at_ms=told.at_ms)
-            for told in message.holdings
-        ),
-    )
-
-
-def write_held(held: Sequence[HeldLog], *, more: bool) -> logs_pb2.HeldReply:
-    return logs_pb2.HeldReply(
-        logs=[
-            logs_pb2.HeldLog(
-                origin=log.log.origin, topic=log.log.topic, size=log.size, confirmed_at_ms=log.confirmed_at_ms
-            )
-            for log in held
-        ],
-        more=more,
-    )
-
-
-def read_held(message: logs_pb2.HeldReply) -> list[HeldLog]:
-    within("held logs", len(message.logs), HELD_MAX)
-    return [
-        HeldLog(log=log_id(log.origin, log.topic), size=log.size, confirmed_at_ms=log.confirmed_at_ms)
-        for log in message.logs
-    ]
+def read_chain(found: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Certificates in DER, bounded and otherwise unread."""
+    within("certificates", len(found), CHAIN_CERTIFICATES_MAX)
+    return tuple(read_bytes("certificate", der, CERTIFICATE_BYTES_MAX) for der in found)
 
 
 # --- nodes -----------------------------------------------------------------------------------------------------------
 
 
-def read_chain(chain: Sequence[bytes]) -> tuple[bytes, ...]:
-    within("certificates", len(chain), CHAIN_MAX)
-    within("certificate bytes", max(map(len, chain), default=0), CERTIFICATE_BYTES_MAX)
-    return tuple(chain)
-
-
-def read_lineage(message: node_pb2.HelloReply) -> tuple[tuple[NodeName, str], ...]:
-    within("lineage", len(message.lineage), CHAIN_MAX)
-    return tuple((name(address.name), address.endpoint[:260]) for address in message.lineage)
+def write_lineage(lineage: Sequence[tuple[NodeName, str]]) -> list[node_pb2.Address]:
+    return [node_pb2.Address(name=name, endpoint=endpoint) for name, endpoint in lineage]
 
 
 def read_hello(message: node_pb2.HelloReply, *, called: NodeName, clock_offset_ms: int) -> PeerHello:
+    if len(message.epoch) != EPOCH_BYTES:
+        raise MalformedMessage("hello", f"an epoch of {len(message.epoch)} bytes")
+    within("lineage", len(message.lineage), CHAIN_CERTIFICATES_MAX)
+    lineage = tuple(
+        (read_name(address.name), read_text("endpoint", address.endpoint, _ENDPOINT_CHARS_MAX))
+        for address in message.lineage
+    )
     return PeerHello(
         name=called,
         chain=read_chain(message.chain),
-        software_version=message.software_version[:32],
+        software_version=read_text("software version", message.software_version, _VERSION_CHARS_MAX),
         clock_offset_ms=clock_offset_ms,
-        lineage=read_lineage(message),
+        lineage=lineage,
     )
 
 
@@ -175,7 +125,7 @@ def write_resolved(resolved: Resolved) -> directory_pb2.ResolveReply:
         name=resolved.name,
         status=resolved.status,
         chain=resolved.chain,
-        description=canonical.encode(resolved.description),
+        description=write_document(resolved.description),
         moved_to=resolved.moved_to or "",
         confirmed_at_ms=resolved.confirmed_at_ms,
         answered_by=resolved.answered_by,
@@ -183,50 +133,42 @@ def write_resolved(resolved: Resolved) -> directory_pb2.ResolveReply:
 
 
 def read_resolved(message: directory_pb2.ResolveReply) -> Resolved:
+    if message.status not in _STATUSES:
+        raise MalformedMessage("status", message.status[:_VERSION_CHARS_MAX])
     return Resolved(
-        name=name(message.name),
-        status=message.status[:16],
+        name=read_name(message.name),
+        status=message.status,
         chain=read_chain(message.chain),
         description=read_description(message.description),
-        moved_to=name(message.moved_to) if message.moved_to else None,
-        confirmed_at_ms=message.confirmed_at_ms,
-        answered_by=name(message.answered_by),
+        moved_to=read_name(message.moved_to) if message.moved_to else None,
+        confirmed_at_ms=within("time", message.confirmed_at_ms, NUMBER_MAX),
+        answered_by=read_name(message.answered_by),
     )
 
 
-def read_description(data: bytes) -> NodeDescription:
-    found: NodeDescription = document(data, NodeDescription, DESCRIPTION_BYTES_MAX)
-    return found
+def read_description(found: bytes) -> NodeDescription:
+    return read_document(NodeDescription, found, DESCRIPTION_BYTES_MAX)
 
 
 # --- search ----------------------------------------------------------------------------------------------------------
 
-_search_request = msgspec.json.Decoder(SearchRequest)
-_search_answer = msgspec.json.Decoder(SearchAnswer)
+
+def write_search(request: SearchRequest) -> catalogue_pb2.SearchRequest:
+    return catalogue_pb2.SearchRequest(request=write_document(request))
 
 
-def write_search(request: SearchRequest) -> bytes:
-    return catalogue_pb2.SearchRequest(request=msgspec.json.encode(request)).SerializeToString()
+def read_search(message: catalogue_pb2.SearchRequest) -> SearchRequest:
+    return read_document(SearchRequest, message.request, REQUEST_BYTES_MAX)
 
 
-def read_search(payload: bytes) -> SearchRequest:
-    return _json(_search_request, read(catalogue_pb2.SearchRequest, payload).request, REQUEST_BYTES_MAX)
+def write_answer(answer: SearchAnswer) -> catalogue_pb2.SearchReply:
+    return catalogue_pb2.SearchReply(answer=write_document(answer))
 
 
-def write_answer(answer: SearchAnswer) -> bytes:
-    return catalogue_pb2.SearchReply(answer=msgspec.json.encode(answer)).SerializeToString()
+def read_answer(message: catalogue_pb2.SearchReply) -> SearchAnswer:
+    return read_document(SearchAnswer, message.answer, ANSWER_BYTES_MAX)
 
 
-def read_answer(payload: bytes) -> SearchAnswer:
-    return _json(_search_answer, read(catalogue_pb2.SearchReply, payload).answer, ANSWER_BYTES_MAX)
-
-
-T = TypeVar("T")
-
-
-def _json(decoder: "msgspec.json.Decoder[T]", data: bytes, bytes_max: int) -> T:
-    within("document bytes", len(data), bytes_max)
-    try:
-        return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedMessage("document", str(error)[:200]) from error
+def read_statistics(message: catalogue_pb2.StatisticsReply) -> tuple[bytes, int]:
+    """The statistics' bytes, and when they were taken."""
+    return read_bytes("statistics", message.statistics, STATISTICS_BYTES_MAX), within("time", message.at_ms, NUMBER_MAX)

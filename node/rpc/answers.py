@@ -1,0 +1,148 @@
+"""First answers: a call that changes something is carried out once for its operation id, and answered alike ever after.
+
+What lives here: the memory of (caller, operation id), in flight and stored. What must not: signing; a kept answer is
+signed anew for each call that repeats the operation, because a reply is bound to its call.
+
+A crash between the effect and the keeping of its answer lets a repeat carry the operation out again: what a changing
+method does must bear that, as federation's own transitions do (the second time they refuse or change nothing).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from federation.calls import AdmittedCall, MethodRules, SignedCall, call_digest
+from federation.errors import Conflict, LlnError
+from node.ports import Clock, KeptAnswer, Store
+from node.rpc.envelope import write_error
+from node.rpc.status_codes import may_differ_later, number_of, status_of
+
+_telemetry: Final = logging.getLogger(__name__)
+_RETRY_AFTER_MS: Final = 1_000
+
+
+class OperationReused(Conflict):
+    code = "LLN-1302"
+    zh = "同一个操作编号用于两个不同的请求。"
+    en = "One operation id was used for two different requests."
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be signed and sent: a gRPC status number, and the reply message's bytes or the error detail's.
+
+    `code` is the error's own; `is_final`: the same call can never be answered otherwise.
+    """
+
+    status: int = 0
+    body: bytes = b""
+    code: str = ""
+    is_final: bool = True
+
+
+async def answer_of(work: Awaitable[bytes]) -> Answer:
+    """What `work` comes to: its message, or its refusal."""
+    try:
+        return Answer(body=await work)
+    except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
+        return answer_to(error)
+
+
+def answer_to(error: Exception) -> Answer:
+    """The refusal that an error means. Here the last unforeseen failure ends: its traceback stays at home."""
+    if isinstance(error, LlnError):
+        return refusal(error)
+    _telemetry.error("a method failed in a way nobody foresaw", exc_info=error)
+    return refusal(LlnError())
+
+
+def refusal(error: LlnError) -> Answer:
+    may_differ = may_differ_later(error)
+    return Answer(
+        status=number_of(status_of(error)),
+        body=write_error(error, retry_after_ms=_RETRY_AFTER_MS if may_differ else 0),
+        code=error.code,
+        is_final=not may_differ,
+    )
+
+
+class _First(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operation id was first used for, and how that was answered."""
+
+    method: str
+    payload_sha256: bytes
+    answer: Answer
+
+
+class FirstAnswers:
+    """Enter it before the first call and leave it after the last: what has begun is finished and kept, whoever hangs
+    up; leaving waits for it.
+    """
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._tasks = asyncio.TaskGroup()
+        self._begun: dict[tuple[str, str], asyncio.Task[_First]] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._tasks.__aexit__(kind, error, trace)
+
+    async def once(
+        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Callable[[], Awaitable[bytes]]
+    ) -> Answer:
+        """The first answer to (caller, operation id), now or as it was kept; two arrivals at once share one.
+
+        Raises OperationReused where the id was first used for something else.
+        """
+        key = (admitted.caller.name, admitted.operation_id)
+        begun = self._begun.get(key)
+        if begun is None:
+            begun = self._tasks.create_task(self._first(call, admitted, rules, work), name=f"operation {key[1]}")
+            self._begun[key] = begun
+            begun.add_done_callback(lambda _: self._begun.pop(key))
+        first = await asyncio.shield(begun)
+        if (first.method, first.payload_sha256) != (rules.method, call.header.payload_sha256):
+            raise OperationReused(admitted.operation_id, f"first used for {first.method}, and not with this content")
+        return first.answer
+
+    async def _first(
+        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Callable[[], Awaitable[bytes]]
+    ) -> _First:
+        """Never raises: it runs in a group of which no member may take down another."""
+        name, operation_id = admitted.caller.name, admitted.operation_id
+        try:
+            kept = await self._store.read(lambda tx: tx.answers.get(name, operation_id))
+            if kept is not None:
+                answer = Answer(status=kept.status, body=kept.body)
+                return _First(method=kept.method, payload_sha256=kept.payload_sha256, answer=answer)
+            answer = await answer_of(work())
+            if answer.is_final:
+                await self._keep(call, admitted, rules, answer)
+        except Exception as error:  # noqa: BLE001  # as answer_of
+            answer = answer_to(error)
+        return _First(method=rules.method, payload_sha256=call.header.payload_sha256, answer=answer)
+
+    async def _keep(self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, answer: Answer) -> None:
+        kept = KeptAnswer(
+            caller=admitted.caller.name,
+            operation_id=admitted.operation_id,
+            call_sha256=call_digest(call.header_bytes, call.signature),
+            method=rules.method,
+            payload_sha256=call.header.payload_sha256,
+            call_header=call.header_bytes,
+            call_signature=call.signature,
+            status=answer.status,
+            body=answer.body,
+            at_ms=self._clock.now_ms(),
+        )
+        await self._store.write(lambda tx: tx.answers.put(kept))

@@ -1,0 +1,161 @@
+"""Hosting: the gRPC server of a node, with every signed service, health, and reflection for its own people.
+
+What lives here: what is served, and on which terms of transport. What must not: what a call means, or who may make it.
+"""
+
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from typing import Any, Final
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+
+from federation.callers import RateLimit
+from federation.calls import EPOCH_BYTES, Gate, Judge
+from federation.certificates import ChainVerifier
+from federation.errors import LlnError, Unavailable
+from federation.naming import NodeName
+from node.ports import Clock, Identity, Randomness, Store
+from node.rpc.answers import FirstAnswers
+from node.rpc.catalogue_service import CatalogueInbound, catalogue_service
+from node.rpc.desk_service import DeskInbound, desk_service
+from node.rpc.directory_service import DirectoryInbound, directory_service
+from node.rpc.logs_service import LogsInbound, logs_service
+from node.rpc.node_service import NodeInbound, node_service
+from node.rpc.server import Busyness, SignedMethods
+from node.rpc.services import Service
+from node.rpc.tls import TlsMaterial, peer_of, server_credentials
+
+RECEIVED_BYTES_MAX: Final = 4 * 1024 * 1024 + 65_536
+"""The largest request of any method (desk.proto), and its envelope; the gate then holds each method to its own."""
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", RECEIVED_BYTES_MAX),
+    ("grpc.max_metadata_size", 8_192),  # beyond it, gRPC refuses metadata
+    ("grpc.absolute_max_metadata_size", 16_384),
+    ("grpc.max_concurrent_streams", 128),
+    ("grpc.keepalive_time_ms", 60_000),  # a peer that vanished is noticed, and its streams end
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),  # more often is a flood, and ends the connection
+    ("grpc.http2.max_ping_strikes", 3),
+    ("grpc.so_reuseport", 0),  # a second process on this port is a mistake, and is told
+)
+_CALLS_MARGIN: Final = 64
+
+
+class PortTaken(Unavailable):
+    code = "LLN-1606"
+    zh = "端口已被占用。请停止占用它的程序，或在 config.toml 的 listen.grpc 中换一个端口。"
+    en = "The port is taken. Stop whatever uses it, or choose another as listen.grpc in config.toml."
+
+
+class NodeServer:
+    """One listening server; start it and stop it in the same task."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        material: TlsMaterial,
+        chains: ChainVerifier,
+        judge: Judge,
+        store: Store,
+        clock: Clock,
+        randomness: Randomness,
+        node: NodeInbound,
+        directory: DirectoryInbound,
+        logs: LogsInbound,
+        catalogue: CatalogueInbound,
+        desk: DeskInbound,
+        limit: RateLimit | None = None,
+        busyness: Busyness | None = None,
+        heard_from: Callable[[NodeName], None] = lambda _: None,
+    ) -> None:
+        """`heard_from` is told the name of each caller whose call was admitted. Raises MethodWithoutRules."""
+        self._material = material
+        self._busyness = busyness or Busyness()
+        self._answers = FirstAnswers(store=store, clock=clock)
+        epoch = randomness.token(EPOCH_BYTES)
+        self._signed = SignedMethods(
+            identity=identity,
+            chains=chains,
+            gate=Gate(own_name=identity.name, root=identity.root, epoch=epoch, judge=judge, limit=limit),
+            answers=self._answers,
+            clock=clock,
+            busyness=self._busyness,
+            heard_from=heard_from,
+        )
+        self._services: tuple[Service, ...] = (
+            node_service(node, epoch=epoch, clock=clock),
+            directory_service(directory),
+            logs_service(logs, clock=clock),
+            catalogue_service(catalogue),
+            desk_service(desk),
+        )
+        self._health = health.aio.HealthServicer()
+        self._reflection = _ForOwnPeople([one.name for one in self._services], identity, chains, clock)
+        self._running = contextlib.AsyncExitStack()
+        self._server: grpc.aio.Server | None = None
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """How many calls were refused since the start, by error code."""
+        return self._signed.refused
+
+    async def start(self, listen: str) -> int:
+        """Listen on `listen` (host:port); returns the port. Raises PortTaken."""
+        calls_max = self._busyness.calls + _CALLS_MARGIN  # beyond it gRPC itself refuses, and nothing is signed
+        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=calls_max)
+        for service in self._services:
+            handlers = self._signed.handlers(service.methods)
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.name, handlers),))
+            await self._health.set(service.name, health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(self._reflection, server)  # type: ignore[no-untyped-call]  # as generated
+        try:
+            port: int = server.add_secure_port(listen, server_credentials(self._material, mutual=True))
+        except RuntimeError as error:
+            raise PortTaken(listen, "cannot be listened on") from error
+        await self._running.enter_async_context(self._answers)
+        await server.start()
+        self._server = server
+        return port
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more calls, hang up streams, and give what is being worked on `grace_s`; harmless when not started.
+
+        A change that has begun is finished and its answer kept, even beyond the grace.
+        """
+        await self._health.enter_graceful_shutdown()
+        self._signed.hang_up_streams()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop(grace_s)
+        await self._running.aclose()
+
+
+class _ForOwnPeople(reflection.aio.ReflectionServicer):
+    """Reflection tells what there is to attack, so only who holds this node's own keys may ask."""
+
+    def __init__(self, services: list[str], identity: Identity, chains: ChainVerifier, clock: Clock) -> None:
+        super().__init__([*services, health.SERVICE_NAME, reflection.SERVICE_NAME])
+        self._identity = identity
+        self._chains = chains
+        self._clock = clock
+
+    async def ServerReflectionInfo(  # type: ignore[override]  # noqa: N802  # the stub mistakes the generator for a coroutine
+        self, request_iterator: AsyncIterable[Any], context: Any
+    ) -> AsyncIterator[Any]:
+        if not self._is_own(context):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "reflection is for this node's own people")
+        replies: Any = super().ServerReflectionInfo(request_iterator, context)
+        async for reply in replies:
+            yield reply
+
+    def _is_own(self, context: Any) -> bool:
+        try:
+            peer = peer_of(context.auth_context(), self._chains, self._clock.now_ms())
+        except LlnError:
+            return False
+        return peer.name == self._identity.name

@@ -1,0 +1,66 @@
+"""The Logs service: logs and their copies, pushed by children, read and watched by whoever may see them."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Protocol
+
+from federation.calls import AdmittedCall
+from federation.logs import ENTRIES_MAX, Page
+from federation.naming import NodeName
+from node.ports import Clock, ForkEvidence, HeldLog, LogHeadNote, PushReceipt
+from node.rpc import wire, wire_logs
+from node.rpc.services import Service, make_service
+from protos.lln.v1 import logs_pb2
+
+
+class LogsInbound(Protocol):
+    async def held(self, caller: NodeName, after: str) -> tuple[Sequence[HeldLog], bool]:
+        """Logs held here of `caller` and those below it, after the origin line `after`; True when there are more."""
+        ...
+
+    async def push(self, caller: NodeName, page: Page, confirmed_at_ms: int) -> PushReceipt:
+        """Take in one page; raises BadLog, RefusedCall. Harmless to repeat."""
+        ...
+
+    async def read(self, caller: NodeName, topic: str, start: int, limit: int) -> Page:
+        """A page of one of this node's own logs as `caller` may see it."""
+        ...
+
+    def watch(self, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
+        """The own checkpoints, now and at each change."""
+        ...
+
+    async def report_fork(self, caller: NodeName, evidence: ForkEvidence) -> None:
+        """Keep proof of a fork; raises BadLog where it proves none."""
+        ...
+
+
+def logs_service(inbound: LogsInbound, *, clock: Clock) -> Service:
+    async def held(call: AdmittedCall, asked: logs_pb2.HeldRequest) -> logs_pb2.HeldReply:
+        logs, more = await inbound.held(call.caller.name, asked.after)
+        return wire_logs.write_held(logs, more=more)
+
+    async def push(call: AdmittedCall, asked: logs_pb2.PushRequest) -> logs_pb2.PushReply:
+        confirmed_at_ms = wire.within("time", asked.confirmed_at_ms, wire.NUMBER_MAX)
+        page = wire_logs.read_page(asked.page)
+        return wire_logs.write_receipt(await inbound.push(call.caller.name, page, confirmed_at_ms))
+
+    async def read(call: AdmittedCall, asked: logs_pb2.ReadRequest) -> logs_pb2.ReadReply:
+        start = wire.within("start", asked.start, wire.NUMBER_MAX)
+        limit = wire.within("limit", asked.limit, ENTRIES_MAX)
+        page = await inbound.read(call.caller.name, asked.topic, start, limit)
+        return logs_pb2.ReadReply(page=wire_logs.write_page(page))
+
+    async def watch(_: AdmittedCall, asked: logs_pb2.WatchRequest) -> AsyncGenerator[logs_pb2.Head, None]:
+        wire.within("topics", len(asked.topics), wire_logs.TOPICS_WATCHED_MAX)
+        async for head in inbound.watch(list(asked.topics)):
+            yield wire_logs.write_head(head)
+
+    async def report_fork(call: AdmittedCall, asked: logs_pb2.ReportForkRequest) -> logs_pb2.ReportForkReply:
+        await inbound.report_fork(call.caller.name, wire_logs.read_fork(asked, found_at_ms=clock.now_ms()))
+        return logs_pb2.ReportForkReply()
+
+    return make_service(
+        logs_pb2.DESCRIPTOR.services_by_name["Logs"],
+        {"Held": held, "Push": push, "Read": read, "ReportFork": report_fork},
+        {"Watch": watch},
+    )

@@ -1,0 +1,36 @@
+"""The Node service: hello, by which the two ends of a channel get to know each other."""
+
+from typing import Final, Protocol
+
+from federation.calls import AdmittedCall
+from node.ports import Clock, PeerHello
+from node.rpc.services import Service, make_service
+from node.rpc.wire import write_lineage
+from protos.lln.v1 import node_pb2
+
+PROTOCOL_VERSION: Final = 1
+FEATURES: Final = ("search", "logs")
+
+
+class NodeInbound(Protocol):
+    def hello(self) -> PeerHello:
+        """The own chain, version and lineage with addresses; its name and clock offset are not read."""
+        ...
+
+
+def node_service(inbound: NodeInbound, *, epoch: bytes, clock: Clock) -> Service:
+    """`epoch`: the gate's own, random for each start of the process."""
+
+    async def hello(_: AdmittedCall, __: node_pb2.HelloRequest) -> node_pb2.HelloReply:
+        told = inbound.hello()
+        return node_pb2.HelloReply(
+            chain=told.chain,
+            epoch=epoch,
+            at_ms=clock.now_ms(),
+            protocol_version=PROTOCOL_VERSION,
+            software_version=told.software_version,
+            features=FEATURES,
+            lineage=write_lineage(told.lineage),
+        )
+
+    return make_service(node_pb2.DESCRIPTOR.services_by_name["Node"], {"Hello": hello})
