@@ -10,6 +10,7 @@ and a resolution the node certificate comes first. The pinned root is never part
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from typing import Final
@@ -170,6 +171,7 @@ def _check_count(chain: Sequence[bytes], certificates_max: int) -> None:
         raise MayNotIssue("certificate chain", f"{len(chain)} certificates, at most {certificates_max}")
 
 
+@lru_cache(maxsize=16)
 def _read_anchor(root: bytes) -> Certificate:
     anchor = read_authority(root)
     try:

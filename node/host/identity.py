@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from federation import issuance
-from federation.certificate_profile import p256_spki, read_authority, to_pem
+from federation.certificate_profile import BACKDATED_MS, p256_spki, read_authority, to_pem
 from federation.certificates import verify_node_chain
 from federation.errors import InvalidInput, UntrustedPeer
 from federation.keys import KeyInMemory, NodeKey
@@ -191,7 +191,7 @@ class OwnIdentity:
     def refresh_tls(self) -> bool:
         """Make a new TLS leaf if half of its life is over, or the clock went back before it; to be asked hourly."""
         now_ms = self._clock.now_ms()
-        if self._leaf.renew_at_ms - self.LEAF_HALF_LIFE_MS - issuance.BACKDATED_MS <= now_ms < self._leaf.renew_at_ms:
+        if self._leaf.renew_at_ms - self.LEAF_HALF_LIFE_MS - BACKDATED_MS <= now_ms < self._leaf.renew_at_ms:
             return False
         self._leaf = self._new_leaf(now_ms)
         return True
