@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from federation.calls import RateLimit
+from federation.callers import RateLimit
 from federation.catalogue import TOPIC as CATALOGUE
 from federation.directory import TOPIC as DIRECTORY
 from federation.logs import LogId
