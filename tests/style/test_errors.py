@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 
 from federation.errors import LlnError, LocalFault, RemoteFault
+from tests.style.command_line import command_line, commands, unknown_commands
 from tests.style.errors_page import PAGE, error_classes, page
+from tests.style.tree import ROOT
 
 ERRORS = error_classes()
 BRANCHES = {*LocalFault.__subclasses__(), *RemoteFault.__subclasses__()}
@@ -23,9 +25,9 @@ def test_an_error_has_its_own_code_and_sentences(error):
     assert {"code", "zh", "en"} <= vars(error).keys()
     assert re.fullmatch(r"LLN-[0-9]{3,4}", error.code)
     assert CHINESE.search(error.zh)
-    assert error.zh.endswith("。")
+    assert error.zh.endswith(("。", "？"))
     assert not CHINESE.search(error.en)
-    assert error.en.endswith(".")
+    assert error.en.endswith((".", "?"))
 
 
 @pytest.mark.parametrize("error", set(ERRORS) - {LlnError, LocalFault, RemoteFault}, ids=lambda error: error.__name__)
@@ -38,6 +40,14 @@ def test_a_code_says_which_branch_the_error_hangs_on(error):
 def test_an_error_says_what_it_is_about_or_what_it_means():
     assert str(LlnError("a/catalogue", "held 40, got 12")) == "[LLN-000] a/catalogue: held 40, got 12"
     assert str(LlnError()) == f"[LLN-000] {LlnError.en}"
+
+
+def test_a_remedy_names_commands_and_pages_that_exist():
+    known = set(commands(command_line()))
+    sentences = [sentence for error in ERRORS for sentence in (error.zh, error.en)]
+    assert {sentence: wrong for sentence in sentences if (wrong := unknown_commands(sentence, known))} == {}
+    pages = {page for sentence in sentences for page in re.findall(r"docs/[a-z/_-]+\.md", sentence)}
+    assert [page for page in sorted(pages) if not (ROOT / page).exists()] == []
 
 
 def test_the_page_of_errors_is_current():

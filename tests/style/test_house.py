@@ -7,7 +7,7 @@ from tests.style.tree import PRODUCT, ROOT, Module, modules, tracked_files
 
 ROOMS = {".ci", "config", "docs", "federation", "node", "protos", "requirements", "tests"}
 EFFECT_ROOMS = ("node.host", "node.cli", "node.assembly", "node.demo")  # demo starts processes, as a person would
-RPC_ENTRANCES = ("node.rpc", "node.assembly", "node.runtime", "node.cli")
+RPC_ENTRANCES = ("node.rpc", "node.assembly", "node.runtime", "node.checking", "node.cli", "node.demo")
 OURS = (*PRODUCT, "run.py", "requirements", "protos/build.py")
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.style import rules
+from tests.style.command_line import unknown_commands
 from tests.style.tree import module_of
 
 BROKEN = [
@@ -106,3 +107,18 @@ def test_names_of_the_field_are_left_alone(name):
 def test_a_suppression_without_a_reason_suppresses_nothing():
     assert rules.bare_tasks(module_of("asyncio.create_task(f())  # allowed: bare-task"))
     assert rules.bare_tasks(module_of("asyncio.create_task(f())  # allowed: mock, a reason"))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "wrong"),
+    [
+        ("Run lln check to see.", []),
+        ("see lln log", []),
+        ("lln log show prints it; 请运行 lln log verify。", []),
+        ("lln log shows it", ["lln log shows"]),
+        ("lln mend it", ["lln mend it"]),
+        ("the name hub.lln internal and lln-node", []),
+    ],
+)
+def test_a_command_that_does_not_exist_is_found(sentence, wrong):
+    assert unknown_commands(sentence, {"lln check", "lln log show", "lln log verify"}) == wrong

@@ -211,9 +211,12 @@ def test_the_project_is_linked_by_a_relative_path(repository):
     environment.link_project()
     link = repository / "lln link"
     link.symlink_to(folder / "bin" / "lln")
-    told = subprocess.run([link, "tree", "a b"], capture_output=True, text=True, check=False, cwd="/")
+    bare = {"PATH": os.environ["PATH"]}  # no PYTHONPATH that leads to the real repository
+    told = subprocess.run([link, "tree", "a b"], capture_output=True, text=True, check=False, cwd="/", env=bare)
     assert (told.returncode, told.stdout) == (5, "['lln', 'tree', 'a b']\n")
     assert stat.S_IMODE((folder / "bin" / "lln").stat().st_mode) == 0o755
     version = "import importlib.metadata as m; print(m.version('lln-node'))"
-    asked = subprocess.run([environment.home_python(), "-c", version], capture_output=True, text=True, check=True)
+    asked = subprocess.run(
+        [environment.home_python(), "-c", version], capture_output=True, text=True, check=True, env=bare, cwd="/"
+    )
     assert asked.stdout == "0.1.0\n"

@@ -1,0 +1,43 @@
+"""The `lln` command as a tree of words, read from the program itself.
+
+What must not live here: what the pages should say of it (`test_pages.py`).
+"""
+
+import importlib.util
+import re
+from collections.abc import Iterator
+
+import click
+
+SPOKEN = re.compile(r"(?<![\w.-])lln ([a-z][a-z-]+)(?: ([a-z][a-z-]+))?")
+
+
+def commands(command: click.Command, words: tuple[str, ...] = ("lln",)) -> Iterator[str]:
+    if not isinstance(command, click.Group):
+        yield " ".join(words)
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        if below is not None and not below.hidden:
+            yield from commands(below, (*words, name))
+
+
+def command_line() -> click.Command:
+    if importlib.util.find_spec("node.cli.main") is None:
+        return click.Group("lln")
+    module = importlib.import_module("node.cli.main")
+    found = [value for value in vars(module).values() if isinstance(value, click.Group)]
+    return next((group for group in found if group.name in ("lln", "main", "cli")), found[0])
+
+
+def unknown_commands(sentence: str, known: set[str]) -> list[str]:
+    """Which commands a sentence names that there are none of; a word after a whole command is the sentence's own."""
+    groups = {command.rsplit(" ", 1)[0] for command in known}
+    wrong = []
+    for first, second in SPOKEN.findall(sentence):
+        is_known = (
+            f"lln {first}" in known or f"lln {first} {second}" in known or (not second and f"lln {first}" in groups)
+        )
+        wrong += [] if is_known else [f"lln {first} {second}".strip()]
+    return wrong
