@@ -68,7 +68,7 @@ def test_what_a_chat_or_a_letter_does_to_it_is_forgiven(pasted):
     assert read_invite(pasted) == CODE
 
 
-@pytest.mark.parametrize("kept", [6, 8, 20, 500, len(LINE) - 1])
+@pytest.mark.parametrize("kept", [6, 8, 20, 500, -1])
 def test_a_code_cut_short_is_told_to_be(kept):
     with pytest.raises(CutInvite):
         read_invite(LINE[:kept])
