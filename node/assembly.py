@@ -17,6 +17,7 @@ from federation.certificate_profile import read_authority
 from federation.certificates import ChainVerifier, VerifiedNode
 from federation.checkpoints import sign_checkpoint
 from federation.directory import NodeDescription
+from federation.errors import PeerUnreachable
 from federation.invites import read_invite
 from federation.keys import NodeKey
 from federation.logs import LogHead
@@ -44,7 +45,7 @@ from node.usecases.founding import found_network, open_own_logs
 from node.usecases.importing import Importing
 from node.usecases.indexing import Indexing
 from node.usecases.inspecting import Inspecting
-from node.usecases.joining import Joined, join
+from node.usecases.joining import Joined, join, renew_expired
 from node.usecases.meeting import Meeting
 from node.usecases.proving import Proving
 from node.usecases.publishing import Publishing
@@ -138,6 +139,20 @@ class Node:
             dealings=self.dealings,
             description=self.settings.node,
             software_version=SOFTWARE_VERSION,
+            renew_expired=self._renew_expired,
+        )
+
+    async def _renew_expired(self) -> None:
+        authority, endpoint = parent_of(self.name, self.root), self.settings.parent.enrolment_endpoint
+        if authority is None or endpoint is None:
+            raise PeerUnreachable(self.name, "the certificate has expired, and parent.enrolment_endpoint is not set")
+        await renew_expired(
+            self.identity,
+            authority=authority,
+            enrolment_endpoint=endpoint,
+            doors=GrpcDoors(),
+            clock=self.clock,
+            timeout_s=JOIN_TIMEOUT_S,
         )
 
     # --- logs --------------------------------------------------------------------------------------------------------
@@ -252,7 +267,7 @@ class Node:
             store=self.store,
             vouching=self.vouching,
             dealings=self.dealings,
-            proving=self.proving,
+            logs=self.proving.logs,
             identity=self.identity,
             clock=self.clock,
             description=self.settings.node,

@@ -39,9 +39,6 @@ class Randomness(Protocol):
         ...
 
 
-# --- storage ---------------------------------------------------------------------------------------------------------
-
-
 class StoredLog(msgspec.Struct, frozen=True, kw_only=True):
     """One log, own or copied: `note` is the newest signed checkpoint, empty before the first entry.
 
@@ -240,10 +237,9 @@ class Transaction(Protocol):
 class Store(Protocol):
     """One node's database. Units are plain functions: they decide and write, they never wait.
 
-    `write`: runs `unit` in the one writer, together with other waiting units, as one durable commit (fsync) per group;
-    returns only after that commit. A unit that raises is undone alone; the others of its group stand. After a crash
-    every unit is there whole or not at all.
-    `read`: runs `unit` on a consistent snapshot beside the writer; it must not write.
+    `write` runs `unit` in the one writer, with others that wait, as one durable commit (fsync) per group, and returns
+    only after it. A unit that raises is undone alone. After a crash every unit is there whole or not at all.
+    `read` runs `unit` on a consistent snapshot beside the writer; it must not write.
     """
 
     async def write(self, unit: Callable[[Transaction], T]) -> T: ...
@@ -255,9 +251,6 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-# --- the search index ------------------------------------------------------------------------------------------------
 
 
 class Index(Protocol):
@@ -280,9 +273,6 @@ class Index(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-# --- peers -----------------------------------------------------------------------------------------------------------
 
 
 class PeerHello(msgspec.Struct, frozen=True, kw_only=True):
@@ -367,9 +357,6 @@ class Peers(Protocol):
     ) -> None: ...
 
 
-# --- this node's own keys --------------------------------------------------------------------------------------------
-
-
 class Identity(Protocol):
     """The keys and chain of the node that runs here, wherever they are kept."""
 
@@ -394,9 +381,7 @@ class Identity(Protocol):
         """Ed25519 by the node key; with `did` this makes an Identity a `federation.keys.Signer`."""
         ...
 
-    def issue_certificate(
-        self, name: NodeName, key: str, kind: NodeKind, signing_request: bytes, now_ms: int
-    ) -> bytes:
+    def issue_certificate(self, name: NodeName, key: str, kind: NodeKind, signing_request: bytes, now_ms: int) -> bytes:
         """A node certificate for a direct child, DER; raises InvalidInput for a request that must not be granted."""
         ...
 

@@ -4,7 +4,7 @@ What lives here: the verdict and what led to it, the tree, the peers. What must 
 names the command that does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from federation.catalogue import TOPIC
@@ -12,10 +12,9 @@ from federation.certificate_profile import read_authority
 from federation.directory import FRESH_MS, NodeDescription
 from federation.logs import LogId
 from federation.naming import NodeName, is_within, parent_of, relation_of
-from node.desk import Finding, NodeState, Peers, PeerState, Severity, Tree, TreeNode
+from node.desk import Finding, Logs, NodeState, Peers, PeerState, Severity, Tree, TreeNode
 from node.ports import Clock, Identity, Store, StoredLog
 from node.usecases.dealings import Dealings
-from node.usecases.proving import Proving
 from node.usecases.vouching import Vouching
 
 DAY_MS: Final = 24 * 3_600_000
@@ -32,7 +31,7 @@ class Inspecting:
         store: Store,
         vouching: Vouching,
         dealings: Dealings,
-        proving: Proving,
+        logs: Callable[[], Awaitable[Logs]],
         identity: Identity,
         clock: Clock,
         description: NodeDescription,
@@ -45,7 +44,7 @@ class Inspecting:
         self._store = store
         self._vouching = vouching
         self._dealings = dealings
-        self._proving = proving
+        self._logs = logs
         self._identity = identity
         self._clock = clock
         self._description = description
@@ -60,7 +59,7 @@ class Inspecting:
     async def status(self) -> NodeState:
         """One sentence, then everything that is not as it should be, then the facts."""
         forks, counts = await self._store.read(lambda tx: (len(tx.logs.forks()), dict(tx.resources.counts())))
-        logs = (await self._proving.logs()).logs
+        logs = (await self._logs()).logs
         findings = [
             finding
             for finding in (self._parent_finding(), self._clock_finding(), self._certificate_finding(), _forks(forks))

@@ -4,13 +4,14 @@ What lives here: learning the addresses of the lineage, telling the parent when 
 and renewing the node certificate in time. What must not: logs (`forwarding.py`, `following.py`).
 """
 
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from federation import canonical
-from federation.certificate_profile import renewal_due_ms
+from federation.certificate_profile import read_authority, renewal_due_ms
 from federation.directory import NodeDescription
 from federation.errors import LlnError
 from federation.naming import NodeName, parent_of
@@ -40,7 +41,9 @@ class Meeting:
         dealings: Dealings,
         description: NodeDescription,
         software_version: str,
+        renew_expired: Callable[[], Awaitable[None]],
     ) -> None:
+        """`renew_expired`: knocks at the parent's enrolment port, as a node must whose certificate has run out."""
         self._store = store
         self._peers = peers
         self._vouching = vouching
@@ -50,6 +53,7 @@ class Meeting:
         self._dealings = dealings
         self._description = description
         self._software_version = software_version
+        self._renew_expired = renew_expired
         self._parent = parent_of(identity.name, identity.root)
         self._above: Lineage = ()
 
@@ -92,6 +96,8 @@ class Meeting:
 
     async def meet(self, parent: NodeName) -> None:
         """One hello: addresses and clock are learnt, a changed description is told, a due renewal asked for."""
+        if read_authority(self._identity.chain[0]).claims.not_after_ms <= self._clock.now_ms():
+            await self._renew_expired()  # no TLS connection would be accepted from it
         met = await self._peers.hello(parent, timeout_s=CALL_TIMEOUT_S)
         self._dealings.succeeded(parent, clock_offset_ms=met.clock_offset_ms)
         if met.lineage != self._above:
