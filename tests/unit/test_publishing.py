@@ -57,7 +57,7 @@ class SteadyClock:
     def monotonic_s(self):
         return 0.0
 
-    async def sleep(self, seconds):  # noqa: ARG002  # the port names it
+    async def sleep(self, seconds):
         return
 
 
