@@ -65,8 +65,8 @@ class InviteClosed(Conflict):
 
 class NoSuchInvite(NotFound):
     code = "LLN-1250"
-    zh = "没有这个编号的邀请。请用 lln invite list 查看。"
-    en = "There is no invite with this id. See lln invite list."
+    zh = "没有这个编号的邀请。请用 lln invites 查看。"
+    en = "There is no invite with this id. See lln invites."
 
 
 class UnfitInvite(InvalidInput):

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import click
 
-SPOKEN = re.compile(r"(?<![\w.-])lln ([a-z][a-z-]+)(?: ([a-z][a-z-]+))?")
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+SPOKEN = re.compile(r"(?<![A-Za-z0-9_.-])lln ([a-z][a-z-]+)(?: ([a-z][a-z-]+))?")
 
 
 def commands(command: click.Command, words: tuple[str, ...] = ("lln",)) -> Iterator[str]:
@@ -32,12 +33,16 @@ def command_line() -> click.Command:
 
 
 def unknown_commands(sentence: str, known: set[str]) -> list[str]:
-    """Which commands a sentence names that there are none of; a word after a whole command is the sentence's own."""
+    """Which commands a sentence names that there are none of.
+
+    In English the word after a whole command may be the sentence's own; in Chinese it can only be the command's.
+    """
     groups = {command.rsplit(" ", 1)[0] for command in known}
     wrong = []
     for first, second in SPOKEN.findall(sentence):
-        is_known = (
-            f"lln {first}" in known or f"lln {first} {second}" in known or (not second and f"lln {first}" in groups)
-        )
-        wrong += [] if is_known else [f"lln {first} {second}".strip()]
+        one, two = f"lln {first}", f"lln {first} {second}".strip()
+        is_whole = one in known and (not second or not CHINESE.search(sentence))
+        is_group = one in groups and not second
+        if not (is_whole or is_group or two in known):
+            wrong.append(two)
     return wrong

@@ -52,5 +52,7 @@ def test_a_remedy_names_commands_and_pages_that_exist():
 
 
 def test_the_page_of_errors_is_current():
-    held = PAGE.read_text("utf-8") if PAGE.exists() else ""
-    assert held == page(), "run: python -m tests.style.errors_page"
+    held = PAGE.read_text("utf-8").splitlines() if PAGE.exists() else []
+    differing = sorted(set(held) ^ set(page().splitlines()))
+    is_current = held == page().splitlines()
+    assert is_current, "run: python -m tests.style.errors_page; it differs in\n" + "\n".join(differing[:9])

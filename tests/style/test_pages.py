@@ -1,12 +1,9 @@
-"""The pages keep up with the program: each command, setting, call and dependency is told of, and no link is dead."""
+"""The pages keep up with the program: each command, setting and call is told of, and no link is dead."""
 
 import re
-import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
-import pytest
 
 from config.settings import Settings
 from federation.catalogue import BilingualLine
@@ -16,8 +13,6 @@ from tests.style.tree import ROOT, pages, tracked_files
 TEXT = "\n".join(page.read_text("utf-8") for page in pages() if page.parent == ROOT / "docs" or page.parent == ROOT)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 SERVICE = re.compile(r"^service (\w+) \{(.*?)^\}", re.DOTALL | re.MULTILINE)
-REQUIREMENTS = ROOT / "requirements"
-PIN = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", re.MULTILINE)
 # Written in two parts, so that this file does not hold what it looks for.
 ELSEWHERE = re.compile(
     r"(?<![\w.~-])/(?:wo" + r"rk|ro" + r"ot)/|pyp" + r"i\.org|pythonhos" + r"ted|npm" + r"js\.|tuna\.tsin" + r"ghua"
@@ -111,39 +106,3 @@ def test_what_is_looked_for_can_be_found():
     assert ELSEWHERE.search("see /wo" + "rk/x")
     assert ELSEWHERE.search("https://pyp" + "i.org/simple")
     assert not ELSEWHERE.search("https://example.edu.cn/wo" + "rk/a and framework/b")
-
-
-# --- requirements ----------------------------------------------------------------------------------------------------
-
-
-def names(path: Path) -> set[str]:
-    lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
-    return {re.split(r"[\[;<>=! ]", line)[0] for line in lines if line and not line.startswith("-")}
-
-
-def pins(name: str) -> dict[str, str]:
-    return dict(PIN.findall((REQUIREMENTS / f"{name}.txt").read_text("utf-8")))
-
-
-def test_the_project_asks_for_what_a_node_needs():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert {re.split(r"[\[;<>=! ]", each)[0] for each in project["dependencies"]} == names(REQUIREMENTS / "node.in")
-
-
-@pytest.mark.parametrize("name", ["node", "test", "bench", "hub"])
-def test_what_is_asked_for_is_pinned_and_hashed(name):
-    assert names(REQUIREMENTS / f"{name}.in") <= pins(name).keys()
-    for entry in re.split(r"^(?=[a-z])", (REQUIREMENTS / f"{name}.txt").read_text("utf-8"), flags=re.MULTILINE):
-        assert not entry or "--hash=sha256:" in entry
-
-
-@pytest.mark.parametrize(("smaller", "larger"), [("node", "test"), ("test", "bench"), ("node", "hub")])
-def test_the_larger_list_contains_the_smaller(smaller, larger):
-    assert pins(smaller).items() <= pins(larger).items()
-
-
-@pytest.mark.parametrize("name", ["node", "test", "bench", "hub"])
-def test_every_dependency_is_explained(name):
-    page = ROOT / "docs" / "dependencies.md"
-    told = page.read_text("utf-8") if page.exists() else ""
-    assert [each for each in sorted(names(REQUIREMENTS / f"{name}.in")) if f"`{each}`" not in told] == []

@@ -114,9 +114,11 @@ def test_a_suppression_without_a_reason_suppresses_nothing():
     [
         ("Run lln check to see.", []),
         ("see lln log", []),
-        ("lln log show prints it; 请运行 lln log verify。", []),
+        ("lln log show prints it；请运行lln log verify。", []),
         ("lln log shows it", ["lln log shows"]),
         ("lln mend it", ["lln mend it"]),
+        ("the lln check command", []),
+        ("请用 lln check list 查看", ["lln check list"]),
         ("the name hub.lln internal and lln-node", []),
     ],
 )
