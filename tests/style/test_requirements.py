@@ -14,6 +14,7 @@ from tests.style.tree import PRODUCT, ROOT, modules
 
 REQUIREMENTS = ROOT / "requirements"
 PIN = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", re.MULTILINE)
+PACKAGES = packages_distributions()
 OURS = {*PRODUCT, "protos", "tests", "requirements", "run"}
 
 
@@ -52,23 +53,18 @@ def test_every_dependency_is_explained(name):
 
 def foreign_packages(tree: ast.AST) -> set[str]:
     """What stands behind the imports of a module, by the name it is installed under."""
-    known = packages_distributions()
     tops = {name.split(".")[0] for _, name in imports(tree)} - OURS - sys.stdlib_module_names
-    return {known.get(top, [top])[0].lower().replace("_", "-") for top in tops}
+    return {PACKAGES.get(top, [top])[0].lower().replace("_", "-") for top in tops}
 
 
-@pytest.mark.parametrize(
-    ("folders", "lists"), [(PRODUCT, ("node", "hub")), (("tests", "protos/build.py"), ("bench", "hub"))]
-)
-def test_what_is_imported_is_required(folders, lists):
-    required = {name for each in lists for name in pins(each)}
-    missing = {
-        module.place: found for module in modules(*folders) if (found := foreign_packages(module.tree) - required)
-    }
-    assert missing == {}
+def unrequired(folders: tuple[str, ...], required: set[str]) -> dict[str, set[str]]:
+    return {each.place: found for each in modules(*folders) if (found := foreign_packages(each.tree) - required)}
+
+
+def test_what_is_imported_is_required():
+    assert unrequired(PRODUCT, {*pins("node"), *pins("hub")}) == {}
+    assert unrequired(("tests", "protos/build.py"), {*pins("bench"), *pins("hub")}) == {}
 
 
 def test_the_installer_stands_on_nothing():
-    assert {
-        place.place: found for place in modules("run.py", "requirements") if (found := foreign_packages(place.tree))
-    } == {}
+    assert unrequired(("run.py", "requirements"), set()) == {}
