@@ -4,6 +4,7 @@ What lives here: the documents of a node's `catalogue` log (a reviewed version, 
 decision about visibility. What must not: search (`search.py`), storage, or the worklist of a reviewer.
 """
 
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -162,6 +163,51 @@ def scope_of(entry: CatalogueEntry) -> ShareScope:
     return entry.resource.share_scope if isinstance(entry, ResourcePublished) else entry.share_scope
 
 
+class _ResourceReach(msgspec.Struct, frozen=True, kw_only=True):
+    id: ResourceId
+    share_scope: ShareScope = ShareScope(reach="network")
+
+
+class _PublishedReach(msgspec.Struct, frozen=True, kw_only=True, tag_field="entry", tag="resource_published"):
+    publisher: NameField
+    resource: _ResourceReach
+
+
+class _WithdrawnReach(msgspec.Struct, frozen=True, kw_only=True, tag_field="entry", tag="resource_withdrawn"):
+    publisher: NameField
+    id: ResourceId
+    share_scope: ShareScope
+
+
+_reach = msgspec.json.Decoder(_PublishedReach | _WithdrawnReach)
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """What a copy has to know of an entry: whose it is, of which resource, how far it goes, and what it does."""
+
+    publisher: NodeName
+    id: str
+    scope: ShareScope
+    is_publication: bool
+
+
+def reach_of(document: bytes) -> Reach | None:
+    """How far an entry may travel, read from no more of it than that takes; None for what is no catalogue entry."""
+    try:
+        read = _reach.decode(document)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if isinstance(read, _PublishedReach):
+        return Reach(
+            publisher=NodeName(read.publisher),
+            id=read.resource.id,
+            scope=read.resource.share_scope,
+            is_publication=True,
+        )
+    return Reach(publisher=NodeName(read.publisher), id=read.id, scope=read.share_scope, is_publication=False)
+
+
+@lru_cache(maxsize=4_096)
 def is_visible(scope: ShareScope, *, publisher: NodeName, viewer: NodeName, root: NodeName) -> bool:
     """Whether `viewer` may see what `publisher` shares so: the one decision, asked by copies, index and answers.
 

@@ -5,11 +5,9 @@ not: sending it, or the decision about visibility itself (`federation/catalogue.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
-from federation import canonical, catalogue
-from federation.catalogue import CatalogueEntry, ResourcePublished, is_visible, scope_of
-from federation.errors import LlnError
+from federation import catalogue
+from federation.catalogue import Reach, is_visible, reach_of
 from federation.logs import ENTRIES_MAX, Entry, LogId, Page, make_page, rows_for_page, take_page
 from federation.merkle import leaf_hash
 from federation.naming import NodeName
@@ -28,39 +26,31 @@ class Cutting:
         """
         entries = tx.logs.entries(stored.log, start, ENTRIES_MAX) if start < stored.head.size else ()
         if stored.log.topic == catalogue.TOPIC:
-            live = self._live_indexes(tx, stored.log, entries)
-            entries = [self._as_seen(entry, start + at, viewer, live) for at, entry in enumerate(entries)]
+            entries = self._as_seen(tx, stored.log, entries, start, viewer)
         taken = take_page(entries)
         rows = tx.logs.hash_rows(stored.log, rows_for_page(start + len(taken), stored.note))
         return make_page(stored.log, start=start, entries=taken, note=stored.note, rows=rows)
 
-    def _live_indexes(self, tx: Transaction, log: LogId, entries: Sequence[Entry]) -> Mapping[str, int | None]:
+    def _as_seen(
+        self, tx: Transaction, log: LogId, entries: Sequence[Entry], start: int, viewer: NodeName
+    ) -> Sequence[Entry]:
+        reaches = [reach_of(entry.document) if entry.document is not None else None for entry in entries]
+        live = self._live_indexes(tx, log, reaches)
+        return [
+            entry
+            if entry.document is None or (reach and self._is_sent(reach, start + at, viewer, live))
+            else Entry.withheld(leaf_hash(entry.document))
+            for at, (entry, reach) in enumerate(zip(entries, reaches, strict=True))
+        ]
+
+    def _live_indexes(self, tx: Transaction, log: LogId, reaches: Sequence[Reach | None]) -> Mapping[str, int | None]:
+        """Where the version in force of each own resource stands; of others' logs nothing is known but what is said."""
         if log.origin != self._own_name:
             return {}
-        said = (_read(entry) for entry in entries)
-        ids = tuple({entry.resource.id for entry in said if isinstance(entry, ResourcePublished)})
+        ids = tuple({reach.id for reach in reaches if reach and reach.is_publication})
         return {found: row.log_index for found, row in tx.resources.many(ids).items()}
 
-    def _as_seen(self, entry: Entry, index: int, viewer: NodeName, live: Mapping[str, int | None]) -> Entry:
-        said = _read(entry)
-        if entry.document is None:
-            return entry
-        if said is None:
-            return Entry.withheld(leaf_hash(entry.document))
-        publisher = NodeName(said.publisher)
-        superseded = isinstance(said, ResourcePublished) and live.get(said.resource.id, index) != index
-        if not superseded and is_visible(scope_of(said), publisher=publisher, viewer=viewer, root=self._root):
-            return entry
-        return Entry.withheld(leaf_hash(entry.document))
-
-
-def _read(entry: Entry) -> CatalogueEntry | None:
-    """The entry as a catalogue document, or None where it is withheld or cannot be read (and so is shown to nobody)."""
-    if entry.document is None:
-        return None
-    try:
-        return cast(
-            "CatalogueEntry", canonical.decode(entry.document, CatalogueEntry, bytes_max=catalogue.DOCUMENT_BYTES_MAX)
-        )
-    except LlnError:
-        return None
+    def _is_sent(self, reach: Reach, index: int, viewer: NodeName, live: Mapping[str, int | None]) -> bool:
+        if reach.is_publication and live.get(reach.id, index) != index:
+            return False
+        return is_visible(reach.scope, publisher=reach.publisher, viewer=viewer, root=self._root)
