@@ -1,0 +1,1 @@
+"""Catalogue files: what people keep in JSON Lines, CSV and XLSX, read into resources row by row."""
