@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from federation.analysis import Analysis
+from federation.analysis import Analysis, characters_of, tokens_of
 from federation.catalogue import CatalogueEntry, Resource, ResourcePublished, audience_marks
 from federation.naming import NodeName, lineage, parent_of
 from federation.search import Hit
@@ -48,19 +48,19 @@ def document_of(
     if not isinstance(entry, ResourcePublished):
         return RemovedDocument(key=f"{publisher}#{entry.id}")
     resource = entry.resource
-    title, keywords, body = _texts(resource)
+    title, keywords, body = (analysis.fold(text) for text in _texts(resource))
     return IndexedDocument(
         key=f"{publisher}#{resource.id}",
         publisher=publisher,
         parent=parent_of(publisher, root) or "",
         under=lineage(publisher, root),
         marks=tuple(audience_marks(resource.share_scope, publisher=publisher, root=root)),
-        characters=" ".join(analysis.characters(f"{title}\n{keywords}\n{body}")),
+        characters=" ".join(characters_of(f"{title}\n{keywords}\n{body}")),
         stored=IndexedCard(
-            card=_card(resource, publisher, held_by, analysis),
-            title=" ".join(analysis.tokens(title)),
-            keywords=" ".join(analysis.tokens(keywords)),
-            body=" ".join(analysis.tokens(body)),
+            card=_card(resource, publisher, held_by, fingerprint=_fingerprint(title, body)),
+            title=" ".join(tokens_of(title)),
+            keywords=" ".join(tokens_of(keywords)),
+            body=" ".join(tokens_of(body)),
         ),
     )
 
@@ -79,11 +79,14 @@ BORDER: Final = "\ue000border"
 """A word that nobody types: it takes a place between two texts, so that their ends are not neighbours."""
 
 
-def _card(resource: Resource, publisher: NodeName, held_by: NodeName, analysis: Analysis) -> Hit:
+def _fingerprint(title: str, body: str) -> str:
+    """Of the folded title and description, whatever the spacing; provider and contributor are left out."""
+    described = BORDER.join(body.split(BORDER)[:2])
+    return sha256(" ".join(f"{title} {described}".split()).encode()).hexdigest()[:32]
+
+
+def _card(resource: Resource, publisher: NodeName, held_by: NodeName, *, fingerprint: str) -> Hit:
     described = resource.description.zh or resource.description.en
-    folded = analysis.fold(
-        f"{resource.title.zh}\n{resource.title.en}\n{resource.description.zh}\n{resource.description.en}"
-    )
     return Hit(
         publisher=publisher,
         id=resource.id,
@@ -106,7 +109,7 @@ def _card(resource: Resource, publisher: NodeName, held_by: NodeName, analysis: 
         location=resource.location,
         identifiers=resource.identifiers,
         sha256=resource.sha256,
-        fingerprint=sha256(" ".join(folded.split()).encode()).hexdigest()[:32],
+        fingerprint=fingerprint,
         score=0.0,
         held_by=held_by,
     )
