@@ -6,7 +6,7 @@ event loop (`group_commit.py`), statements (`rows.py`, `log_rows.py`), or anythi
 A crash before the commit leaves nothing of the group; after it, everything, checkpoints included.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -16,22 +16,22 @@ from federation.naming import NodeName
 from node.ports import Transaction
 from node.storage.errors import OpenedForReading
 from node.storage.log_rows import Seal, StoredLogs
-from node.storage.rows import StoredAnswers, StoredInvites, StoredNotes, StoredResources, StoredStandings, Tables
+from node.storage.rows import (
+    StoredAnswers,
+    StoredInvites,
+    StoredNotes,
+    StoredResources,
+    StoredStandings,
+    Tables,
+    Writes,
+)
 
 T = TypeVar("T")
 Unit = Callable[[Transaction], Any]
 
 
-class Engine(Protocol):
+class Engine(Writes, Protocol):
     """A connection in the one thread that uses it. Statements have `?` for each parameter, whatever the engine."""
-
-    def rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]: ...
-
-    def write(self, sql: str, parameters: Sequence[Any]) -> int:
-        """Run one statement and return how many rows it wrote."""
-        ...
-
-    def write_many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None: ...
 
     def begin(self) -> None: ...
 
@@ -60,17 +60,11 @@ class Engine(Protocol):
         ...
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A unit's return value, or what it raised (and was undone for)."""
-
-    value: Any = None
-    raised: Exception | None = None
-
-
 class Committed(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of each unit of a group, in order, and the logs it touched."""
+    """What each unit of a group returned, in order; what some raised instead, by their place; the logs touched."""
 
-    outcomes: Sequence[Outcome]
+    values: Sequence[Any]
+    raised: Mapping[int, Exception]
     touched: frozenset[LogId]
 
 
@@ -87,41 +81,72 @@ class StoredTransaction:
 
 
 class Writing:
-    """`Tables` of a commit group. A unit that writes no row, or only appends to logs, costs no savepoint."""
+    """`Tables` of a commit group.
+
+    What is put off gathers until somebody reads or the group is sealed. So a unit that reads, then puts off, costs no
+    savepoint, and rows of many units are written with one statement.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._is_marked = True
+        self._has_savepoint = False
+        self._put_off: list[tuple[str, Sequence[Any]]] = []
+        self._ended = 0  # so many of them are of units that have ended
 
     def rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self._put_off:
+            self._flush()
         return self._engine.rows(sql, parameters)
 
     def write(self, sql: str, parameters: Sequence[Any]) -> int:
-        if not self._is_marked:
-            self._mark()
+        self._flush(mark=True)
         return self._engine.write(sql, parameters)
 
     def write_many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
-        if not self._is_marked:
-            self._mark()
+        self._flush(mark=True)
         self._engine.write_many(sql, parameters)
 
-    def begin_unit(self) -> None:
-        self._is_marked = False
+    def put_off(self, sql: str, parameters: Sequence[Any]) -> None:
+        self._put_off.append((sql, parameters))
 
     def end_unit(self) -> None:
-        if self._is_marked:
+        if self._has_savepoint:
             self._engine.release()
-        self._is_marked = True  # what is written between units belongs to the group
+            self._has_savepoint = False
+        self._ended = len(self._put_off)
 
     def undo_unit(self) -> None:
-        if self._is_marked:
+        if self._has_savepoint:
             self._engine.undo()
-        self._is_marked = True
+            self._has_savepoint = False
+        del self._put_off[self._ended :]
 
-    def _mark(self) -> None:
-        self._engine.savepoint()
-        self._is_marked = True
+    def end_group(self) -> None:
+        """Write everything that is still put off; nothing of it can be undone alone any more."""
+        _write_all(self._engine, self._put_off)
+        self._put_off.clear()
+
+    def _flush(self, *, mark: bool = False) -> None:
+        """Write what was put off: rows of units that have ended first, outside the savepoint of this one."""
+        if self._ended:
+            _write_all(self._engine, self._put_off[: self._ended])
+            del self._put_off[: self._ended]
+            self._ended = 0
+        if (mark or self._put_off) and not self._has_savepoint:
+            self._engine.savepoint()
+            self._has_savepoint = True
+        if self._put_off:
+            _write_all(self._engine, self._put_off)
+            self._put_off.clear()
+
+
+def _write_all(engine: Engine, put_off: Iterable[tuple[str, Sequence[Any]]]) -> None:
+    """Each statement once, with all its rows. No table has two such statements, so their order does not matter."""
+    rows: dict[str, list[Sequence[Any]]] = {}
+    for sql, parameters in put_off:
+        rows.setdefault(sql, []).append(parameters)
+    for sql, all_parameters in rows.items():
+        engine.write_many(sql, all_parameters)
 
 
 class Reading:
@@ -139,6 +164,9 @@ class Reading:
     def write_many(self, sql: str, _parameters: Iterable[Sequence[Any]]) -> None:
         raise OpenedForReading("database", sql.split(" (", 1)[0])
 
+    def put_off(self, sql: str, _parameters: Sequence[Any]) -> None:
+        raise OpenedForReading("database", sql.split(" (", 1)[0])
+
 
 def commit_group(
     engine: Engine, units: Sequence[Unit], *, own_node: NodeName, seal: Seal, now_ms: Callable[[], int]
@@ -148,13 +176,15 @@ def commit_group(
         engine.begin()
         writing = Writing(engine)
         transaction = StoredTransaction(writing, own_node)
-        outcomes = [_run(engine, writing, transaction, unit) for unit in units]
-        transaction.logs.seal(seal, now_ms)
+        values = [_run(engine, writing, transaction, unit) for unit in units]
+        writing.end_group()
+        transaction.logs.seal(seal, now_ms, engine)
         engine.commit()
     except BaseException as error:
         engine.rollback()
         raise engine.told(error) from error
-    return Committed(outcomes=outcomes, touched=transaction.logs.touched())
+    raised = {place: value.error for place, value in enumerate(values) if type(value) is _Raised}
+    return Committed(values=values, raised=raised, touched=transaction.logs.touched())
 
 
 def read_unit(engine: Engine, unit: Callable[[Transaction], T], *, own_node: NodeName) -> T:
@@ -171,9 +201,13 @@ def read_unit(engine: Engine, unit: Callable[[Transaction], T], *, own_node: Nod
         engine.rollback()
 
 
-def _run(engine: Engine, writing: Writing, transaction: StoredTransaction, unit: Unit) -> Outcome:
-    writing.begin_unit()
-    transaction.logs.begin_unit()
+class _Raised(msgspec.Struct, frozen=True):
+    """Stands in a group's values for a unit that raised."""
+
+    error: Exception
+
+
+def _run(engine: Engine, writing: Writing, transaction: StoredTransaction, unit: Unit) -> Any:
     try:
         value = unit(transaction)
     except Exception as error:  # noqa: BLE001  # whatever a unit raises is its caller's; the group goes on without it
@@ -182,9 +216,10 @@ def _run(engine: Engine, writing: Writing, transaction: StoredTransaction, unit:
         except Exception:  # noqa: BLE001  # the engine has given up the whole transaction, and `error` is why
             raise error from None
         transaction.logs.undo_unit()
-        return Outcome(raised=_raisable(engine.told(error), error))
+        return _Raised(_raisable(engine.told(error), error))
     writing.end_unit()
-    return Outcome(value=value)
+    transaction.logs.end_unit()
+    return value
 
 
 def _raisable(told: BaseException, error: Exception) -> Exception:

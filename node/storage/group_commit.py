@@ -112,13 +112,12 @@ class GroupCommit:
             return
         if committed.touched:
             self._tell(committed.touched)  # first, so that whoever is answered finds the news on its way
-        for (_, answered), outcome in zip(group, committed.outcomes, strict=True):
-            if answered.done():
-                continue
-            if outcome.raised is None:
-                answered.set_result(outcome.value)
-            else:
-                answered.set_exception(outcome.raised)
+        for place, raised in committed.raised.items():
+            if not group[place][1].done():
+                group[place][1].set_exception(raised)
+        for (_, answered), value in zip(group, committed.values, strict=True):
+            if not answered.done():
+                answered.set_result(value)
 
     def _tell(self, touched: frozenset[LogId]) -> None:
         for told in self._listeners:

@@ -11,13 +11,15 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from federation.canonical import MalformedDocument
 from federation.logs import DOCUMENT_BYTES_MAX, Entry, LogHead, LogId, Topic, append
 from federation.merkle import HASH_BYTES, Frontier
 from federation.naming import NodeName
 from node.ports import ForkEvidence, Holding, StoredLog
 from node.storage.errors import LogMovedOn, NotOwnLog
-from node.storage.rows import FEW, MANY, Tables, marks, padded
+from node.storage.rows import FEW, MANY, Tables, Writes, marks, padded
 
 Seal = Callable[[LogHead], bytes]
 
@@ -98,6 +100,25 @@ class Growing:
             self._rows += appended.rows
 
 
+class Grown(msgspec.Struct, frozen=True, kw_only=True):
+    """The new end of a log: what belongs just before `head.size`, and the note to hold from now on."""
+
+    head: LogHead
+    rows: Sequence[bytes]
+    documents: Sequence[bytes | None]
+    note: bytes
+    confirmed_at_ms: int
+
+    def write(self, writes: Writes) -> None:
+        log, size, frontier = self.head.log, self.head.size, b"".join(self.head.frontier.roots)
+        writes.write(LOG_PUT, (log.origin, log.topic, size, frontier, self.note, self.confirmed_at_ms))
+        if self.rows:
+            log_id = writes.rows(LOG_ID, (log.origin, log.topic))[0][0]
+            indexes = range(size - len(self.rows), size)
+            entries = zip((log_id,) * len(self.rows), indexes, self.rows, self.documents, strict=True)
+            writes.write_many(ENTRY_PUT, entries)
+
+
 class StoredLogs:
     def __init__(self, tables: Tables, own_node: NodeName) -> None:
         self._tables = tables
@@ -111,9 +132,11 @@ class StoredLogs:
 
     # --- one commit group --------------------------------------------------------------------------------------------
 
-    def begin_unit(self) -> None:
-        self._begun.clear()
+    def end_unit(self) -> None:
+        """Nothing of the unit can be undone any more."""
         self._lengths.clear()
+        if self._begun:
+            self._begun.clear()
         self._touched_before = len(self._touched)
 
     def undo_unit(self) -> None:
@@ -124,15 +147,24 @@ class StoredLogs:
             del self._growing[log]
         for log in list(self._touched)[self._touched_before :]:
             del self._touched[log]
+        self._lengths.clear()
+        self._begun.clear()
 
-    def seal(self, seal: Seal, now_ms: Callable[[], int]) -> None:
+    def seal(self, seal: Seal, now_ms: Callable[[], int], writes: Writes) -> None:
         """Write what own logs grew by, each with its one signed checkpoint for the group."""
         for growing in self._growing.values():
-            self._extend(growing.head, growing.rows, growing.documents, seal(growing.head), now_ms())
+            head = growing.head
+            Grown(
+                head=head,
+                rows=growing.rows,
+                documents=growing.documents,
+                note=seal(head),
+                confirmed_at_ms=now_ms(),
+            ).write(writes)
 
     def touched(self) -> frozenset[LogId]:
         """Every log that grew, or whose note changed."""
-        return frozenset(self._touched)
+        return frozenset((*self._growing, *self._touched))
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -179,7 +211,6 @@ class StoredLogs:
         first = growing.size
         self._lengths.append((growing, len(growing.documents)))
         growing.documents += documents
-        self._touched[log] = None
         return first
 
     def extend(
@@ -191,28 +222,13 @@ class StoredLogs:
         held_size, follows_on = stored.head.size if stored else 0, head.size - len(rows)
         if follows_on != held_size or log in self._growing:
             raise LogMovedOn(str(log), f"stored {held_size}, the page starts at {follows_on}")
-        self._extend(head, rows, [entry.document for entry in entries], note, confirmed_at_ms)
+        documents = [entry.document for entry in entries]
+        Grown(head=head, rows=rows, documents=documents, note=note, confirmed_at_ms=confirmed_at_ms).write(self._tables)
         self._touched[log] = None
 
     def confirm(self, log: LogId, note: bytes, confirmed_at_ms: int) -> None:
         self._tables.write(LOG_CONFIRM, (note, confirmed_at_ms, log.origin, log.topic))
         self._touched[log] = None
-
-    def _extend(
-        self,
-        head: LogHead,
-        rows: Sequence[bytes],
-        documents: Sequence[bytes | None],
-        note: bytes,
-        confirmed_at_ms: int,
-    ) -> None:
-        log = head.log
-        frontier = b"".join(head.frontier.roots)
-        self._tables.write(LOG_PUT, (log.origin, log.topic, head.size, frontier, note, confirmed_at_ms))
-        if rows:
-            log_id = self._tables.rows(LOG_ID, (log.origin, log.topic))[0][0]
-            indexes = range(head.size - len(rows), head.size)
-            self._tables.write_many(ENTRY_PUT, zip((log_id,) * len(rows), indexes, rows, documents, strict=True))
 
     def _begin_growing(self, log: LogId) -> Growing:
         if log.origin != self._own_node:

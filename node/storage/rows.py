@@ -19,8 +19,8 @@ FEW: Final = 8
 MANY: Final = 128
 
 
-class Tables(Protocol):
-    """What a unit's rows are read and written through."""
+class Writes(Protocol):
+    """Statements run at once; every parameter is a `?`."""
 
     def rows(self, sql: str, parameters: Sequence[Any], /) -> list[tuple[Any, ...]]: ...
 
@@ -29,6 +29,17 @@ class Tables(Protocol):
         ...
 
     def write_many(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> None: ...
+
+
+class Tables(Writes, Protocol):
+    """What a unit's rows are read and written through."""
+
+    def put_off(self, sql: str, parameters: Sequence[Any], /) -> None:
+        """Have one row written before anything else is read, or the group commits.
+
+        Only for what cannot fail for a reason of its own by then: text that is known to be text, a key that may repeat.
+        """
+        ...
 
 
 def marks(count: int) -> str:
@@ -120,7 +131,7 @@ class StoredStandings:
         return _STANDING.all(self._tables.rows(STANDING_ALL, ()))
 
     def put(self, standing: Standing) -> None:
-        self._tables.write(STANDING_PUT, (standing.authority, standing.name, _encode(standing)))
+        self._tables.put_off(STANDING_PUT, (standing.authority, standing.name, _encode(standing)))
 
 
 class StoredInvites:
@@ -134,7 +145,7 @@ class StoredInvites:
         return _INVITE.all(self._tables.rows(INVITE_ALL, ()))
 
     def put(self, invite: Invite) -> None:
-        self._tables.write(INVITE_PUT, (invite.id, _encode(invite)))
+        self._tables.put_off(INVITE_PUT, (invite.id, _encode(invite)))
 
 
 class StoredResources:
@@ -162,11 +173,8 @@ class StoredResources:
         return dict(self._tables.rows(RESOURCE_COUNTS, ()))
 
     def put(self, rows: Sequence[ResourceRow]) -> None:
-        parameters = [(row.id, row.state, _encode(row)) for row in rows]
-        if len(parameters) == 1:
-            self._tables.write(RESOURCE_PUT, parameters[0])
-        else:
-            self._tables.write_many(RESOURCE_PUT, parameters)
+        for row in rows:
+            self._tables.put_off(RESOURCE_PUT, (row.id, row.state, _encode(row)))
 
 
 class StoredAnswers:

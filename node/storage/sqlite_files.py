@@ -52,6 +52,8 @@ def in_words(error: BaseException, subject: str) -> BaseException:
     """SQLite's error as ours; anything else unchanged."""
     if isinstance(error, OSError):
         return DatabaseClosed(subject, error.strerror or str(error))
+    if isinstance(error, OverflowError | UnicodeEncodeError):  # how the module refuses a number or a text
+        return RowsClash(subject, str(error))
     if not isinstance(error, sqlite3.Error):
         return error
     code = getattr(error, "sqlite_errorcode", None)

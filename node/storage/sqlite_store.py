@@ -6,7 +6,7 @@ What lives here: the writer's connection, the readers', and what only this engin
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -152,8 +152,8 @@ class SqliteStore(SqliteReadings):
         self._now_ms = now_ms
         self._group_commit = GroupCommit(self._commit)
 
-    async def write(self, unit: Callable[[Transaction], T]) -> T:
-        return await self._group_commit.write(unit)
+    def write(self, unit: Callable[[Transaction], T]) -> Coroutine[Any, Any, T]:
+        return self._group_commit.write(unit)
 
     def on_commit(self, told: Callable[[frozenset[LogId]], None]) -> None:
         self._group_commit.on_commit(told)
