@@ -42,7 +42,7 @@ async def check_home(home_path: Path) -> AsyncIterator[Finding]:
     try:
         identity = open_identity(home, clock=clock, randomness=SystemRandomness())
     except LlnError as error:
-        yield _from_error("keys", error, "lln restore")
+        yield _from_error("keys", error, "lln join LLN1-…")
         return
     for fault in key_faults(home):
         yield _from_error("keys", fault, f'chmod -R go-rwx "{home.keys}"')
@@ -59,7 +59,7 @@ async def _database(home: Home, identity: OwnIdentity) -> AsyncIterator[Finding]
             faults = await store.faults()
             logs = await store.read(lambda tx: tuple(tx.logs.all()))
     except LlnError as error:
-        yield _from_error("database", error, "lln restore")
+        yield _from_error("database", error, f'ls -l "{home.data}"')
         return
     if faults:
         yield Finding(
@@ -67,7 +67,7 @@ async def _database(home: Home, identity: OwnIdentity) -> AsyncIterator[Finding]
             severity="fault",
             zh=f"数据库损坏:{faults[0]}",
             en=f"The database is damaged: {faults[0]}",
-            remedy="lln restore",
+            remedy=f'cp -a "{home.data}" "{home.data}.damaged"',
         )
     else:
         entries = sum(log.head.size for log in logs)

@@ -60,7 +60,7 @@ async def _demonstrate(options: argparse.Namespace) -> int:
     federation = Federation(folder.resolve(), read_tree(), told=_line)
     stopped = _when_stopped()
     try:
-        touring = asyncio.ensure_future(_tour(federation, options, started))
+        touring = asyncio.ensure_future(_tour(federation, options, started))  # ended by the lines below
         await asyncio.wait((touring, stopped), return_when=asyncio.FIRST_COMPLETED)
         if not touring.done():
             touring.cancel()

@@ -161,7 +161,7 @@ class TantivyIndex:
 
     def _commit_soon(self) -> None:
         self._commit_timer = None
-        task = asyncio.get_running_loop().create_task(self.commit(), name="index commit")
+        task = asyncio.get_running_loop().create_task(self.commit(), name="index commit")  # ended by its commit
         self._commits.add(task)
         task.add_done_callback(self._commits.discard)
 

@@ -45,7 +45,7 @@ _CALLS_MARGIN: Final = 64
 
 
 class PortTaken(Unavailable):
-    code = "LLN-1606"
+    code = "LLN-1608"
     zh = "端口已被占用。请停止占用它的程序，或在 config.toml 的 listen.grpc 中换一个端口。"
     en = "The port is taken. Stop whatever uses it, or choose another as listen.grpc in config.toml."
 
