@@ -1,14 +1,12 @@
 """Merkle append and stored inclusion proofs against pymerkle, and a page against the hashing it cannot do without.
 
 Both sides keep the same documents in SQLite files with the same settings and end with the same root, which is checked.
-Run alone: `python tests/benchmarks/bench_merkle.py`.
 """
 
 import dataclasses
 import random
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +16,9 @@ from pymerkle import SqliteTree
 
 from federation import checkpoints, logs, merkle
 from federation.keys import KeyInMemory
+from tests.benchmarks.measuring import Figure, Flags
 
+NAME = "merkle"
 SEED = 20_260_101
 ROUNDS = 11
 LEAVES = 100_000
@@ -142,7 +142,7 @@ class Rivals:
         assert tuple(self.theirs.prove_inclusion(12_346).path[1:]) == self.ours.prove(12_345)
 
 
-def run() -> list[Row]:
+def rows() -> list[Row]:
     """Every figure, in about ten seconds."""
     chance = random.Random(SEED)  # noqa: S311  # a benchmark
     with tempfile.TemporaryDirectory() as folder:
@@ -261,13 +261,17 @@ def groups(documents: list[bytes], size: int) -> Iterator[list[bytes]]:
     return (documents[start : start + size] for start in range(0, len(documents), size))
 
 
-def main() -> None:
-    sys.stdout.write(f"{'figure (CPU; ratio is rival / ours)':60} {'ours':>9} {'rival':>9}\n")
-    for row in run():
-        promised = "" if row.gate is None else f"gate {row.gate:g}, aim {row.aim:g}"
-        figures = f"{row.ours:9.1f} {row.rival:9.1f} {row.unit} {row.ratio:7.2f} x (wall {row.wall_ratio:.2f} x)"
-        sys.stdout.write(f"{row.name:60} {figures}  {promised}\n")
-
-
-if __name__ == "__main__":
-    main()
+def run(flags: Flags) -> list[Figure]:
+    del flags  # the tree is always of 100,000 leaves
+    return [
+        Figure(
+            name=row.name,
+            ours=f"{row.ours:.1f} {row.unit}",
+            rival_or_ceiling=f"{row.rival:.1f} {row.unit}",
+            ratio=round(row.ratio, 2),
+            gate="" if row.gate is None else f"≥ {row.gate:g}",
+            aim="" if row.aim is None else f"≥ {row.aim:g}",
+            note=f"wall {row.wall_ratio:.2f} ×, {ROUNDS} paired rounds",
+        )
+        for row in rows()
+    ]
