@@ -142,6 +142,8 @@ class _XmlReader:
         self._name = name
 
     def parse(self, part: bytes, parser: expat.XMLParserType) -> None:
+        if b"\0" in part:  # UTF-16, which one reader would follow and another not
+            raise MalformedWorkbook(self._name, "a part is not UTF-8")
         parser.buffer_text = True
         parser.StartDoctypeDeclHandler = self._refuse_document_type
         parser.Parse(part, True)
