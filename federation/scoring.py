@@ -1,14 +1,18 @@
 """Scores that mean the same on every node: BM25 over three fields, with statistics that come from outside.
 
-What lives here: the formula and its constants. What must not: where documents or statistics come from.
+What lives here: the formula, its constants, and the form in which statistics are published. What must not: where
+documents come from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from math import log
 from typing import Final
 
+import msgspec
+
 from federation.analysis import is_lone_character
-from federation.search import TermStatistics
+from federation.errors import RemoteFault
+from federation.search import Count, Frequency, TermStatistics
 
 FIELDS: Final = ("title", "keywords", "body")
 BOOSTS: Final = (4.0, 2.0, 1.0)
@@ -43,7 +47,45 @@ def _occurrences(term: str, tokens: Sequence[str]) -> int:
     return tokens.count(term)
 
 
-def combined(documents: int, averages: Sequence[float], frequencies: Mapping[str, int]) -> TermStatistics:
+# --- statistics that an authority publishes --------------------------------------------------------------------------
+
+PUBLISHED_TERMS_MAX: Final = 200_000
+PUBLISHED_BYTES_MAX: Final = 3 * 1024 * 1024
+
+
+class MalformedStatistics(RemoteFault):
+    code = "LLN-2040"
+    zh = "对端公布的词频统计无法读取，已忽略。"
+    en = "The term statistics that a peer publishes cannot be read and were ignored."
+
+
+def encode_statistics(statistics: TermStatistics) -> bytes:
+    """The commonest terms that stand in two documents or more: a term of one document would tell of that document."""
+    shared = {term: count for term, count in statistics.frequencies.items() if count > 1}
+    commonest = sorted(shared.items(), key=lambda item: (-item[1], item[0]))[:PUBLISHED_TERMS_MAX]
+    while True:
+        encoded = msgspec.msgpack.encode((statistics.documents, statistics.average_lengths, dict(commonest)))
+        if len(encoded) <= PUBLISHED_BYTES_MAX:
+            return encoded
+        commonest = commonest[: len(commonest) * 9 // 10]
+
+
+def statistics_for(encoded: bytes, terms: Iterable[str]) -> TermStatistics:
+    """Published statistics, as far as some terms need them; a term that is not listed stands in one document.
+
+    Raises MalformedStatistics.
+    """
+    try:
+        documents, lengths, frequencies = _published.decode(encoded[: PUBLISHED_BYTES_MAX + 1])
+    except msgspec.MsgspecError as error:
+        raise MalformedStatistics("statistics", str(error)[:200]) from error
+    if len(lengths) != len(FIELDS):
+        raise MalformedStatistics("statistics", f"{len(lengths)} average lengths, expected {len(FIELDS)}")
     return TermStatistics(
-        documents=documents, average_lengths=tuple(round(one, 3) for one in averages), frequencies=dict(frequencies)
+        documents=documents,
+        average_lengths=lengths,
+        frequencies={term: min(frequencies.get(term, 1), documents) for term in terms},
     )
+
+
+_published = msgspec.msgpack.Decoder(tuple[Count, tuple[Frequency, ...], dict[str, Count]])

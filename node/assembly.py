@@ -50,7 +50,7 @@ from node.usecases.meeting import Meeting
 from node.usecases.proving import Proving
 from node.usecases.publishing import Publishing
 from node.usecases.resolving import Resolving
-from node.usecases.searching import Searching
+from node.usecases.searching import STATISTICS_NOTE, Searching
 from node.usecases.vouching import Vouching
 
 SOFTWARE_VERSION: Final = "0.1.0"
@@ -140,6 +140,8 @@ class Node:
             description=self.settings.node,
             software_version=SOFTWARE_VERSION,
             renew_expired=self._renew_expired,
+            statistics_note=STATISTICS_NOTE,
+            statistics_every_s=self.settings.search.statistics_every_s,
         )
 
     async def _renew_expired(self) -> None:

@@ -14,7 +14,7 @@ from federation.analysis import Analysis, is_lone_character
 from federation.catalogue import marks_of
 from federation.naming import NodeName, parent_of
 from federation.query import Query, parse_query
-from federation.scoring import BOOSTS, score
+from federation.scoring import BOOSTS, PUBLISHED_TERMS_MAX, encode_statistics, score
 from federation.search import (
     HITS_MAX,
     OFFSET_MAX,
@@ -29,7 +29,6 @@ from node.index.cards import IndexedCard
 from node.index.schema import FACETS, TEXT_FIELDS
 
 FACET_VALUES_MAX: Final = 50
-STATISTICS_TERMS_MAX: Final = 200_000
 _stored = msgspec.msgpack.Decoder(IndexedCard)
 
 
@@ -82,22 +81,14 @@ def local_statistics(searcher: Any, terms: Sequence[str], averages: "Averages") 
 
 
 def published_statistics(index: Any) -> bytes:
-    """What an authority publishes: documents, average lengths, and the frequencies (≥ 2) of its commonest terms."""
+    """What an authority publishes of its index (`federation.scoring.encode_statistics`)."""
     searcher = index.searcher()
     frequencies: dict[str, int] = {}
     for field in TEXT_FIELDS:
-        for term in searcher.terms_with_prefix(field, "", STATISTICS_TERMS_MAX):
-            text = term[0] if isinstance(term, tuple) else term
-            frequency = searcher.doc_freq(field, text)
-            if frequency >= 2:  # a term of one document would tell of that document
-                frequencies[text] = max(frequency, frequencies.get(text, 0))
-    commonest = sorted(frequencies.items(), key=lambda item: (-item[1], item[0]))[:STATISTICS_TERMS_MAX]
-    return msgspec.msgpack.encode(
-        {
-            "documents": searcher.num_docs,
-            "average_lengths": Averages().of(searcher),
-            "frequencies": dict(commonest),
-        }
+        for term, count in searcher.terms_with_prefix(field, "", limit=PUBLISHED_TERMS_MAX):
+            frequencies[term] = max(count, frequencies.get(term, 0))
+    return encode_statistics(
+        TermStatistics(documents=searcher.num_docs, average_lengths=Averages().of(searcher), frequencies=frequencies)
     )
 
 

@@ -75,7 +75,7 @@ def _texts(resource: Resource) -> tuple[str, str, str]:
     return title, keywords, body
 
 
-BORDER: Final = "\ue000border"
+BORDER: Final = "\ua78f\ua78f"
 """A word that nobody types: it takes a place between two texts, so that their ends are not neighbours."""
 
 

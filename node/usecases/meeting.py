@@ -42,6 +42,8 @@ class Meeting:
         description: NodeDescription,
         software_version: str,
         renew_expired: Callable[[], Awaitable[None]],
+        statistics_note: str,
+        statistics_every_s: float,
     ) -> None:
         """`renew_expired`: knocks at the parent's enrolment port, as a node must whose certificate has run out."""
         self._store = store
@@ -54,6 +56,9 @@ class Meeting:
         self._description = description
         self._software_version = software_version
         self._renew_expired = renew_expired
+        self._statistics_note = statistics_note
+        self._statistics_every_ms = int(statistics_every_s * 1_000)
+        self._statistics_at_ms = 0
         self._parent = parent_of(identity.name, identity.root)
         self._above: Lineage = ()
 
@@ -105,6 +110,7 @@ class Meeting:
             await self._store.write(lambda tx: tx.notes.put(LINEAGE_NOTE, msgspec.json.encode(met.lineage)))
         await self._describe(parent)
         await self._renew(parent)
+        await self._fetch_statistics(parent)
 
     def _learn(self, lineage: Lineage) -> None:
         """Whoever the parent names above itself; its own address stays the configured one."""
@@ -129,6 +135,15 @@ class Meeting:
         operation = f"renew-{due_ms}-{self._randomness.token(6).hex()}"
         chain = await self._peers.renew(parent, request, operation, timeout_s=CALL_TIMEOUT_S)
         await self._identity.adopt_chain(chain)
+
+    async def _fetch_statistics(self, parent: NodeName) -> None:
+        """Once a day; they serve when the parent is out of reach."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._statistics_at_ms < self._statistics_every_ms:
+            return
+        encoded, _ = await self._peers.statistics(parent, timeout_s=CALL_TIMEOUT_S)
+        await self._store.write(lambda tx: tx.notes.put(self._statistics_note, encoded))
+        self._statistics_at_ms = now_ms
 
     def _pause_s(self, failures: int) -> float:
         if not failures:

@@ -15,6 +15,7 @@ from federation.errors import LlnError, PeerRefused, RefusedCall
 from federation.logs import LogId
 from federation.merging import add_facets, merge, page
 from federation.naming import NodeName, is_within, parent_of
+from federation.scoring import MalformedStatistics, statistics_for
 from federation.search import (
     HITS_MAX,
     OFFSET_MAX,
@@ -25,6 +26,7 @@ from federation.search import (
     SearchAnswer,
     SearchRequest,
     SourceStatus,
+    TermStatistics,
 )
 from node.ports import Clock, Index, Peers, Store
 from node.usecases.dealings import Dealings
@@ -33,6 +35,7 @@ from node.usecases.vouching import Vouching
 STALE_MS: Final = 24 * 3_600_000
 HIDDEN_MS: Final = 180 * 24 * 3_600_000
 CANDIDATES_LEAST: Final = 50
+STATISTICS_NOTE: Final = "statistics of the parent"
 
 
 class AskedForOthers(RefusedCall):
@@ -77,11 +80,11 @@ class Searching:
         if owner == self._own_name:
             local = await self._local(wide)
             return _paged(local, merge([local.hits]), request)
-        async with asyncio.TaskGroup() as both:
-            near = both.create_task(self._local(wide))
-            far = both.create_task(self._ask_upward(owner, wide))
-        answers = [answer for answer in far.result().answers if answer is not None]
-        return self._merged(request, near.result(), answers, far.result().sources)
+        told = await self._ask_upward(owner, wide)
+        shared = max(told.answers, key=_reach, default=None)
+        statistics = shared.statistics if shared else await self._last_statistics(wide)
+        near = await self._local(msgspec.structs.replace(wide, statistics=statistics))
+        return self._merged(request, near, told.answers, told.sources)
 
     async def answer(self, caller: NodeName, request: SearchRequest) -> SearchAnswer:
         """What another node gets: from this index if it owns what is asked, else from the ancestor that does."""
@@ -94,11 +97,11 @@ class Searching:
             return await self._local(request)
         onward = msgspec.structs.replace(request, hops_left=request.hops_left - 1)
         told = await self._ask_upward(owner, onward)
-        answers = [answer for answer in told.answers if answer is not None]
-        if not answers:
+        if not told.answers:
             local = await self._local(request)
             return msgspec.structs.replace(local, sources=(*local.sources, *told.sources))
-        return msgspec.structs.replace(answers[0], sources=(*answers[0].sources, *told.sources)[:256])
+        found = told.answers[0]
+        return msgspec.structs.replace(found, sources=(*found.sources, *told.sources)[:256])
 
     # --- near --------------------------------------------------------------------------------------------------------
 
@@ -206,7 +209,8 @@ class Searching:
         """With everything above out of reach: the siblings that can be dialled, all at once, for what they hold."""
         able = [one.name for one in self._vouching.siblings() if one.status == "active"]
         names = [name for name in able if self._peers.can_dial(name)][: self._siblings_asked_max]
-        own_people = msgspec.structs.replace(request, asker=self._own_name, hops_left=0)
+        statistics = request.statistics or await self._last_statistics(request)
+        own_people = msgspec.structs.replace(request, asker=self._own_name, hops_left=0, statistics=statistics)
         async with asyncio.TaskGroup() as together:
             asked = [together.create_task(self._ask(name, own_people, self._timeout_s / 2)) for name in names]
         results = [task.result() for task in asked]
@@ -227,12 +231,28 @@ class Searching:
         called = SourceStatus(node=name, outcome="ok" if found.hits else "empty", hits=len(found.hits), ms=ms)
         return _Told(answers=(found,), sources=(*(s for s in found.sources if s.node != name), called))
 
+    async def _last_statistics(self, request: SearchRequest) -> TermStatistics | None:
+        """The parent's statistics as last fetched, for the terms of this request: so that siblings score alike.
+
+        None where there are none yet, or not readable; each index then scores by its own.
+        """
+        noted = await self._store.read(lambda tx: tx.notes.get(STATISTICS_NOTE))
+        if noted is None:
+            return None
+        own = await self._index.search(
+            msgspec.structs.replace(request, limit=1, facets=False), viewer=self._own_name, candidates=1
+        )
+        try:
+            return statistics_for(noted, own.statistics.frequencies)
+        except MalformedStatistics:
+            return None
+
     # --- together ----------------------------------------------------------------------------------------------------
 
     def _merged(
         self, request: SearchRequest, near: SearchAnswer, far: Sequence[SearchAnswer], sources: Sequence[SourceStatus]
     ) -> SearchAnswer:
-        widest = max(far, key=lambda one: one.coverage.nodes_in_scope, default=None)
+        widest = max(far, key=_reach, default=None)
         if widest is None:
             lacking = tuple(s.node for s in sources if s.outcome not in ("ok", "empty"))
             short = Coverage(
@@ -264,6 +284,10 @@ class Searching:
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[SearchAnswer, ...]
     sources: tuple[SourceStatus, ...]
+
+
+def _reach(answer: SearchAnswer) -> int:
+    return answer.coverage.nodes_in_scope
 
 
 def _paged(answer: SearchAnswer, cards: Sequence[Hit], request: SearchRequest) -> SearchAnswer:
