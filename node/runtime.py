@@ -17,6 +17,7 @@ import msgspec
 from federation.callers import RateLimit
 from federation.catalogue import TOPIC as CATALOGUE
 from federation.directory import TOPIC as DIRECTORY
+from federation.errors import LlnError
 from federation.logs import LogId
 from federation.naming import NodeName
 from node.assembly import Node, open_node
@@ -40,8 +41,14 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
 async def serve(home_path: Path, told: Callable[[Serving], None] | None = None) -> None:
     """Run the node in `home_path` until SIGINT or SIGTERM; `told` is called once it serves."""
-    async with open_node(home_path) as node:
-        await _Running(node).until_stopped(told)
+    try:
+        async with open_node(home_path) as node:
+            await _Running(node).until_stopped(told)
+    except BaseExceptionGroup as group:
+        fault = _one_of_ours(group)
+        if fault is None:
+            raise
+        raise fault from group
 
 
 class _Running:
@@ -174,6 +181,15 @@ class _Running:
 
     def _serving_file(self) -> Path:
         return self._node.home.run / "serving.json"
+
+
+def _one_of_ours(group: BaseExceptionGroup[BaseException]) -> LlnError | None:
+    """The first error of ours among those that ended the loops, for a person to read."""
+    for error in group.exceptions:
+        found = _one_of_ours(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, LlnError):
+            return found
+    return None
 
 
 def read_serving(home_path: Path) -> Serving | None:

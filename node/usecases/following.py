@@ -9,7 +9,7 @@ from typing import Protocol
 
 from federation import directory
 from federation.checkpoints import unverified_checkpoint
-from federation.errors import BadLog, PeerRefused, PeerUnreachable, RemoteFault
+from federation.errors import BadLog, LlnError, PeerUnreachable, RemoteFault, Unavailable
 from federation.logs import ENTRIES_MAX, LogId, Page, Topic
 from federation.naming import NodeName, parent_of
 from federation.sync import backoff_s
@@ -66,7 +66,7 @@ class Following:
                 await self.catch_up(self._parent)
                 failures = 0
                 await self._watch(self._parent)
-            except (PeerUnreachable, PeerRefused, BadLog) as outage:
+            except (RemoteFault, Unavailable) as outage:
                 failures += 1
                 self._dealings.failed(self._parent, outage)
             await self._clock.sleep(
@@ -92,7 +92,7 @@ class Following:
                     if news.log.origin == parent:
                         await self._read_to_end(parent, news.log.topic)
                 raise PeerUnreachable(parent, "the stream of checkpoints ended")
-        except* RemoteFault as outages:
+        except* (RemoteFault, Unavailable) as outages:
             raise next(_leaves(outages)) from None
 
     async def _confirm_regularly(self, parent: NodeName) -> None:
@@ -115,7 +115,7 @@ class Following:
             size = receipt.size
 
 
-def _leaves(group: BaseExceptionGroup[RemoteFault]) -> Iterator[RemoteFault]:
+def _leaves(group: BaseExceptionGroup[LlnError]) -> Iterator[LlnError]:
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
             yield from _leaves(error)

@@ -11,7 +11,7 @@ import msgspec
 
 from federation import directory
 from federation.checkpoints import add_cosignature, unverified_checkpoint
-from federation.errors import BadLog, PeerRefused, PeerUnreachable
+from federation.errors import BadLog, PeerRefused, RemoteFault, Unavailable
 from federation.logs import LogId
 from federation.naming import NodeName, is_within, parent_of
 from federation.sync import Progress, backoff_s
@@ -77,14 +77,14 @@ class Forwarding:
             try:
                 await self.round(parent)
                 failures = 0
-            except (PeerUnreachable, PeerRefused) as outage:
+            except (RemoteFault, Unavailable) as outage:
                 failures += 1
                 self._progress = None
                 self._dealings.failed(parent, outage)
             await self._pause(failures)
 
     async def round(self, parent: NodeName) -> None:
-        """Bring the parent up to date once; raises PeerUnreachable or PeerRefused when the parent cannot take more."""
+        """Bring the parent up to date once; raises RemoteFault when the parent cannot take more."""
         if self._progress is None:
             held = await self._peers.held(parent, timeout_s=self._pace.call_timeout_s)
             self._progress = {log.log: Progress(size=log.size) for log in held}

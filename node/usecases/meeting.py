@@ -24,6 +24,7 @@ LINEAGE_NOTE: Final = "lineage"
 HELLO_EVERY_S: Final = 300.0
 CALL_TIMEOUT_S: Final = 10.0
 RETRY_LONGEST_S: Final = 60.0
+STATISTICS_TIMEOUT_S: Final = 30.0
 
 Lineage = tuple[tuple[NodeName, str], ...]
 
@@ -141,7 +142,11 @@ class Meeting:
         now_ms = self._clock.now_ms()
         if now_ms - self._statistics_at_ms < self._statistics_every_ms:
             return
-        encoded, _ = await self._peers.statistics(parent, timeout_s=CALL_TIMEOUT_S)
+        try:
+            encoded, _ = await self._peers.statistics(parent, timeout_s=STATISTICS_TIMEOUT_S)
+        except LlnError as missing:  # searches go on without; the next hello asks again
+            self._dealings.failed(parent, missing)
+            return
         await self._store.write(lambda tx: tx.notes.put(self._statistics_note, encoded))
         self._statistics_at_ms = now_ms
 
