@@ -182,7 +182,8 @@ def commit_group(
         engine.commit()
     except BaseException as error:
         engine.rollback()
-        raise engine.told(error) from error
+        _raise_told(engine, error)
+        raise
     raised = {place: value.error for place, value in enumerate(values) if type(value) is _Raised}
     return Committed(values=values, raised=raised, touched=transaction.logs.touched())
 
@@ -193,12 +194,17 @@ def read_unit(engine: Engine, unit: Callable[[Transaction], T], *, own_node: Nod
         engine.begin_reading()
         return unit(StoredTransaction(Reading(engine), own_node))
     except Exception as error:
-        told = engine.told(error)
-        if told is error:
-            raise
-        raise told from error
+        _raise_told(engine, error)
+        raise
     finally:
         engine.rollback()
+
+
+def _raise_told(engine: Engine, error: BaseException) -> None:
+    """Raise the engine's own error in our words; return where it is none."""
+    told = engine.told(error)
+    if told is not error:
+        raise told from error
 
 
 class _Raised(msgspec.Struct, frozen=True):

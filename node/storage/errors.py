@@ -58,13 +58,13 @@ class StoreClosed(Unavailable):
 
 
 class StoreBusy(Unavailable):
-    code = "LLN-1606"
+    code = "LLN-1611"
     zh = "等待数据库的请求过多，这一次没有执行。请稍后再试。"
     en = "Too much is waiting for the database; this was not done. Try again later."
 
 
 class DatabaseUnreachable(Unavailable):
-    code = "LLN-1607"
+    code = "LLN-1612"
     zh = "连不上数据库服务器，或连接中断。请检查它是否在运行；程序会自动重连。"
     en = "The database server is out of reach, or the connection broke. Is it running? The program reconnects itself."
 

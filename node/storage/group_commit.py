@@ -45,7 +45,7 @@ class GroupCommit:
         self._loop = asyncio.get_running_loop()
         self._is_closing = False
         self._news = self._loop.create_future()
-        self._task = self._loop.create_task(self._drain(), name="group commit")  # ended by `close`
+        self._task = self._loop.create_task(self._drain(), name="group commit")  # ended by close()
 
     def on_commit(self, told: Told) -> None:
         self._listeners.append(told)
@@ -101,7 +101,7 @@ class GroupCommit:
     async def _write_group(self, group: Sequence[tuple[Unit, Answered]]) -> None:
         try:
             committed = await self._commit([unit for unit, _ in group])
-        except BaseException as error:
+        except BaseException as error:  # every caller of the group is told, whatever it was
             for _, answered in group:
                 if isinstance(error, Exception) and not answered.done():
                     answered.set_exception(error)

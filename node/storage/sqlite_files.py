@@ -194,7 +194,12 @@ def copy_into(connection: sqlite3.Connection, target: Path, *, replace: bool = F
         raise BackupExists(str(target), "not overwritten")
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
-    connection.execute("VACUUM INTO ?", (str(part),))
+    was_query_only = connection.execute("PRAGMA query_only").fetchone()[0]
+    connection.execute("PRAGMA query_only = OFF")  # which counts the copy as writing
+    try:
+        connection.execute("VACUUM INTO ?", (str(part),))
+    finally:
+        connection.execute(f"PRAGMA query_only = {was_query_only}")
     if os.name == "posix":
         part.chmod(0o600)
     _sync(part, os.O_RDWR)
