@@ -168,7 +168,7 @@ def _print_plan(asking: Asking, rows: Sequence[desk.PlannedRow], *, applied: boo
         chosen = [row for row in rows if row.change == change]
         if not chosen:
             continue
-        click.echo(f"{asking.word(change)}: {len(chosen)}")
+        click.echo(f"{asking.word(change)}: {len({row.row for row in chosen})}")
         for row in chosen if change == "refused" else chosen[:ROWS_SHOWN]:
             _print_planned(asking, row)
         if change != "refused" and len(chosen) > ROWS_SHOWN:

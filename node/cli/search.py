@@ -1,6 +1,5 @@
 """`lln search`: a question in words, an answer with whom it comes from and what it lacks."""
 
-import time
 from typing import Any, get_args
 
 import click
@@ -46,15 +45,14 @@ def search(asking: Asking, /, query: tuple[str, ...], limit: int, page: int, *, 
         limit=limit,
         offset=min(1_000, (page - 1) * limit),
     )
-    started = time.perf_counter()
     answer = asking.ask("search", asked, SearchAnswer)
     if as_json or asking.as_json:
         asking.json(answer)
         return
-    _print(asking, answer, first=asked.offset + 1, ms=int((time.perf_counter() - started) * 1_000))
+    _print(asking, answer, first=asked.offset + 1)
 
 
-def _print(asking: Asking, answer: SearchAnswer, *, first: int, ms: int) -> None:
+def _print(asking: Asking, answer: SearchAnswer, *, first: int) -> None:
     if not answer.hits:
         click.echo(asking.word("no results"))
     for at, hit in enumerate(answer.hits, start=first):
@@ -69,7 +67,8 @@ def _print(asking: Asking, answer: SearchAnswer, *, first: int, ms: int) -> None
             click.echo(f"     {clean(hit.location)}")
     _print_facets(asking, answer)
     count = answer.total if answer.total_is_exact else f"{asking.word('at least')} {answer.total}"
-    click.echo(f"\n{asking.word('in all')} {count} · {ms} ms")
+    slowest_ms = max((source.ms for source in answer.sources), default=0)
+    click.echo(f"\n{asking.word('in all')} {count} · {slowest_ms} ms")
     if answer.coverage.silent:
         click.echo(f"{asking.word('lacking')}: {', '.join(answer.coverage.silent)}")
     for source in answer.sources:

@@ -9,7 +9,7 @@ from typing import Final
 
 from federation.catalogue import TOPIC
 from federation.certificate_profile import read_authority
-from federation.directory import FRESH_MS, NodeDescription
+from federation.directory import FRESH_MS, CallerRevoked, CallerSuspended, NodeDescription
 from federation.logs import LogId
 from federation.naming import NodeName, is_within, parent_of, relation_of
 from node.desk import Finding, Logs, NodeState, Peers, PeerState, Severity, Tree, TreeNode
@@ -21,6 +21,7 @@ DAY_MS: Final = 24 * 3_600_000
 SOON_MS: Final = 30 * DAY_MS
 SLOW_MS: Final = 5 * 60_000
 CLOCK_APART_MS: Final = 30_000
+_NOT_ADMITTED: Final = (CallerSuspended.code, CallerRevoked.code)
 _WORST: Final = {"good": 0, "notice": 1, "warning": 2, "fault": 3}
 
 
@@ -161,6 +162,17 @@ class Inspecting:
         if self._parent is None:
             return None
         dealing = self._dealings.of(self._parent)
+        if (
+            any(code in dealing.last_error for code in _NOT_ADMITTED)
+            and dealing.last_failure_ms > dealing.last_success_ms
+        ):
+            return Finding(
+                step="standing",
+                severity="fault",
+                zh=f"上级 {self._parent} 已暂停或撤销本节点:{dealing.last_error}。请联系上级。",
+                en=f"The parent {self._parent} has suspended or revoked this node: {dealing.last_error}. Ask there.",
+                remedy="lln peers",
+            )
         age_ms = self._vouching.directory_age_ms(self._parent)
         if age_ms is not None and age_ms < FRESH_MS and dealing.last_success_ms >= dealing.last_failure_ms:
             return None
