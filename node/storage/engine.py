@@ -55,6 +55,10 @@ class Engine(Writes, Protocol):
         """Leave no transaction open; harmless where none is."""
         ...
 
+    def is_begun(self) -> bool:
+        """Whether the transaction still stands: some failures make an engine give it up of its own accord."""
+        ...
+
     def told(self, error: BaseException) -> BaseException:
         """The engine's own error in our words; anything else unchanged."""
         ...
@@ -216,11 +220,13 @@ class _Raised(msgspec.Struct, frozen=True):
 def _run(engine: Engine, writing: Writing, transaction: StoredTransaction, unit: Unit) -> Any:
     try:
         value = unit(transaction)
-    except Exception as error:  # noqa: BLE001  # whatever a unit raises is its caller's; the group goes on without it
+    except Exception as error:  # whatever a unit raises is its caller's; the group goes on without it
         try:
             writing.undo_unit()
-        except Exception:  # noqa: BLE001  # the engine has given up the whole transaction, and `error` is why
+        except Exception:  # noqa: BLE001  # `error` is why
             raise error from None
+        if not engine.is_begun():  # the next unit would write outside any transaction
+            raise
         transaction.logs.undo_unit()
         return _Raised(_raisable(engine.told(error), error))
     writing.end_unit()

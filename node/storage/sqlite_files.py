@@ -7,10 +7,10 @@ What lives here: what is done to the file as a whole, all of it synchronous. Wha
 import os
 import sqlite3
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import Final, TypeVar
 
+from node.storage import migrations
 from node.storage.errors import (
     BackupExists,
     DatabaseBroken,
@@ -132,8 +132,8 @@ def _prepare_reader(connection: sqlite3.Connection, _path: Path) -> None:
 def _prepare_offline(connection: sqlite3.Connection, path: Path) -> None:
     _check_ours(connection, path)
     version = schema_version(connection, path)
-    if version < len(migrations()):
-        raise SchemaTooOld(str(path), f"schema {version}, this program reads {len(migrations())}")
+    if version < len(migrations.for_sqlite()):
+        raise SchemaTooOld(str(path), f"schema {version}, this program reads {len(migrations.for_sqlite())}")
 
 
 # --- schema ----------------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
     A crash before the commit leaves the old schema, and the copy, which the next try makes anew.
     """
-    known = migrations()
+    known = migrations.for_sqlite()
     version = schema_version(connection, path)
     if version == len(known):
         return
@@ -163,16 +163,9 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:
     """How many migrations the file has had; raises SchemaTooNew."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(migrations()):
-        raise SchemaTooNew(str(path), f"schema {version}, this program knows {len(migrations())}")
+    if version > len(migrations.for_sqlite()):
+        raise SchemaTooNew(str(path), f"schema {version}, this program knows {len(migrations.for_sqlite())}")
     return version
-
-
-def migrations() -> list[str]:
-    """The numbered statements, in order; the last one's number is the schema's version."""
-    folder = resources.files("node.storage").joinpath("migrations")
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    return [file.read_text(encoding="utf-8") for file in files]
 
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:

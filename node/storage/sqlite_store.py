@@ -93,6 +93,9 @@ class SqliteEngine:
         if self._connection.in_transaction:
             self._execute("ROLLBACK")
 
+    def is_begun(self) -> bool:
+        return self._connection.in_transaction
+
     def told(self, error: BaseException) -> BaseException:
         return in_words(error, self._subject)
 

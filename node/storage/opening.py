@@ -1,0 +1,36 @@
+"""Which engine a node's store runs on.
+
+What lives here: the choice, and the lock that keeps a home to one process. What must not: anything one engine does.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from federation.naming import NodeName
+from node.ports import Store
+from node.storage.errors import DriverMissing
+from node.storage.locks import held_alone
+from node.storage.log_rows import Seal
+from node.storage.sqlite_store import open_sqlite
+
+
+@asynccontextmanager
+async def open_store(
+    path: Path, *, own_node: NodeName, seal: Seal, now_ms: Callable[[], int], postgres: str | None = None
+) -> AsyncIterator[Store]:
+    """The store of the home whose database is, or would be, at `path`; in PostgreSQL where a connection string says so.
+
+    Raises the errors of `open_sqlite` and `open_postgres`, and DriverMissing.
+    """
+    if postgres is None:
+        async with open_sqlite(path, own_node=own_node, seal=seal, now_ms=now_ms) as file:
+            yield file
+        return
+    try:
+        from node.storage.postgres_store import open_postgres  # noqa: PLC0415  # an optional dependency
+    except ImportError as absent:
+        raise DriverMissing("psycopg", str(absent)) from absent
+    with held_alone(path.with_name(f"{path.name}.lock")):
+        async with open_postgres(postgres, own_node=own_node, seal=seal, now_ms=now_ms) as database:
+            yield database
