@@ -33,7 +33,7 @@ from node.ports import Store
 from node.reception import Reception
 from node.rpc.enrolment_client import GrpcDoors
 from node.rpc.peers import GrpcPeers
-from node.storage.sqlite_store import open_sqlite
+from node.storage.opening import open_store
 from node.usecases.accepting import Accepting
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
@@ -362,7 +362,13 @@ async def open_node(home_path: Path) -> AsyncIterator[Node]:
     def seal(head: LogHead) -> bytes:
         return sign_checkpoint(head.checkpoint(), identity)
 
-    async with open_sqlite(home.database, own_node=identity.name, seal=seal, now_ms=clock.now_ms) as store:
+    async with open_store(
+        home.database,
+        own_node=identity.name,
+        seal=seal,
+        now_ms=clock.now_ms,
+        postgres=settings.storage.postgres,
+    ) as store:
         await open_own_logs(store, identity.name)
         node = Node(home=home, settings=settings, identity=identity, store=store, clock=clock)
         await node.vouching.load()
