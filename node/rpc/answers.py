@@ -17,6 +17,7 @@ import msgspec
 
 from federation.calls import AdmittedCall, MethodRules, SignedCall, call_digest
 from federation.errors import Conflict, LlnError
+from federation.naming import NodeName
 from node.ports import Clock, KeptAnswer, Store
 from node.rpc.envelope import write_error
 from node.rpc.status_codes import may_differ_later, number_of, status_of
@@ -69,6 +70,10 @@ def refusal(error: LlnError) -> Answer:
     )
 
 
+_Key = tuple[NodeName, str]
+"""(caller, operation id)"""
+
+
 class _First(msgspec.Struct, frozen=True, kw_only=True):
     """What an operation id was first used for, and how that was answered."""
 
@@ -86,7 +91,9 @@ class FirstAnswers:
         self._store = store
         self._clock = clock
         self._tasks = asyncio.TaskGroup()
-        self._begun: dict[tuple[str, str], asyncio.Task[_First]] = {}
+        self._begun: dict[_Key, asyncio.Task[_First]] = {}
+        self._sought: list[tuple[_Key, asyncio.Future[KeptAnswer | None]]] = []
+        self._is_seeking = False
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
@@ -107,8 +114,7 @@ class FirstAnswers:
         key = (admitted.caller.name, admitted.operation_id)
         begun = self._begun.get(key)
         if begun is None:
-            begun = self._tasks.create_task(self._first(call, admitted, rules, work), name=f"operation {key[1]}")
-            self._begun[key] = begun
+            begun = self._begun[key] = self._tasks.create_task(self._first(call, admitted, rules, work))
             begun.add_done_callback(lambda _: self._begun.pop(key))
         first = await asyncio.shield(begun)
         if (first.method, first.payload_sha256) != (rules.method, call.header.payload_sha256):
@@ -119,9 +125,8 @@ class FirstAnswers:
         self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Callable[[], Awaitable[bytes]]
     ) -> _First:
         """Never raises: it runs in a group of which no member may take down another."""
-        name, operation_id = admitted.caller.name, admitted.operation_id
         try:
-            kept = await self._store.read(lambda tx: tx.answers.get(name, operation_id))
+            kept = await self._seek((admitted.caller.name, admitted.operation_id))
             if kept is not None:
                 answer = Answer(status=kept.status, body=kept.body)
                 return _First(method=kept.method, payload_sha256=kept.payload_sha256, answer=answer)
@@ -131,6 +136,29 @@ class FirstAnswers:
         except Exception as error:  # noqa: BLE001  # as answer_of
             answer = answer_to(error)
         return _First(method=rules.method, payload_sha256=call.header.payload_sha256, answer=answer)
+
+    async def _seek(self, key: _Key) -> KeptAnswer | None:
+        """What is stored under `key`. One read serves everybody who came while the read before it was under way."""
+        found: asyncio.Future[KeptAnswer | None] = asyncio.get_running_loop().create_future()
+        self._sought.append((key, found))
+        if not self._is_seeking:
+            self._is_seeking = True
+            self._tasks.create_task(self._seek_together())
+        return await found
+
+    async def _seek_together(self) -> None:
+        while self._sought:
+            together, self._sought = self._sought, []
+            keys = [key for key, _ in together]
+            try:
+                kept = await self._store.read(lambda tx, keys=keys: [tx.answers.get(*key) for key in keys])  # type: ignore[misc]
+            except Exception as error:  # noqa: BLE001  # everybody who waits is told
+                for _, found in together:
+                    found.set_exception(error)
+            else:
+                for (_, found), answer in zip(together, kept, strict=True):
+                    found.set_result(answer)
+        self._is_seeking = False
 
     async def _keep(self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, answer: Answer) -> None:
         kept = KeptAnswer(

@@ -6,8 +6,7 @@ doing anything.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
 from hashlib import sha256
 from typing import Any, Final
 
@@ -123,7 +122,6 @@ class Line:
         self.to = to
         self.endpoint = endpoint
         self.tls = material.current_tls()
-        self.in_use = 0
         self._identity = identity
         self._chains = chains
         self._clock = clock
@@ -162,37 +160,37 @@ class Line:
 
     async def call(self, method: str, payload: bytes, *, timeout_s: float, operation_id: str = "") -> bytes:
         """The verified answer's bytes; raises PeerUnreachable, RefusedByPeer or UntrustedPeer."""
-        until_s = self._clock.monotonic_s() + timeout_s
-        with self._used():
-            met = self._met or await self._meet(None, timeout_s)
+        met = self._met
+        if met is not None:
             try:
-                return await self._once(met, method, payload, until_s, operation_id)
+                return await self._once(met, method, payload, timeout_s, operation_id)
             except RefusedByPeer as refusal:
                 if refusal.peer_code != WrongEpoch.code:
                     raise
-            met = await self._meet(met, until_s - self._clock.monotonic_s())
-            return await self._once(met, method, payload, until_s, operation_id)
+        asked_s = self._clock.monotonic_s()
+        met = await self._meet(met, timeout_s)
+        left_s = max(0.001, timeout_s - (self._clock.monotonic_s() - asked_s))
+        return await self._once(met, method, payload, left_s, operation_id)
 
     async def stream(self, method: str, payload: bytes, *, timeout_s: float) -> AsyncGenerator[bytes, None]:
         """The messages of a stream whose acceptance the peer has signed; what they carry is signed itself.
 
         `timeout_s` is for the acceptance. Ends only by raising: PeerUnreachable, RefusedByPeer or UntrustedPeer.
         """
-        with self._used():
-            async with self._greeting:
-                met = await self._greet(timeout_s)
-            sealed, digest = self._sign(method, payload, timeout_s, "", epoch=met.epoch)
-            streaming: Any = self._channel.unary_stream(method)
-            opened = streaming(payload, metadata=_metadata(sealed))
-            try:
-                first = await self._read_first(opened, digest, met.peer, timeout_s)
-                yield first
-                while True:
-                    yield await self._read(opened, SILENCE_S)
-            except grpc.aio.AioRpcError as error:
-                raise self._failure(error, digest) from error
-            finally:
-                opened.cancel()
+        async with self._greeting:
+            met = await self._greet(timeout_s)
+        self._check_peer(met.peer)
+        sealed, digest = self._sign(method, payload, timeout_s, "", epoch=met.epoch)
+        streaming: Any = self._channel.unary_stream(method)
+        opened = streaming(payload, metadata=_metadata(sealed))
+        try:
+            yield await self._read_first(opened, digest, met.peer, timeout_s)
+            while True:
+                yield await self._read(opened, SILENCE_S)
+        except grpc.aio.AioRpcError as error:
+            raise self._failure(error, digest) from error
+        finally:
+            opened.cancel()
 
     # --- hello -------------------------------------------------------------------------------------------------------
 
@@ -229,9 +227,8 @@ class Line:
 
     # --- one call ----------------------------------------------------------------------------------------------------
 
-    async def _once(self, met: _Met, method: str, payload: bytes, until_s: float, operation_id: str) -> bytes:
+    async def _once(self, met: _Met, method: str, payload: bytes, timeout_s: float, operation_id: str) -> bytes:
         self._check_peer(met.peer)
-        timeout_s = max(0.001, until_s - self._clock.monotonic_s())
         sealed, digest = self._sign(method, payload, timeout_s, operation_id, epoch=met.epoch)
         body, trailer = await self._send(method, payload, sealed, digest, timeout_s)
         self._prove(trailer, digest, body, met.peer.key)
@@ -299,7 +296,7 @@ class Line:
     def _failure(self, error: grpc.aio.AioRpcError, digest: bytes) -> LlnError:
         """A signed refusal is believed; anything else means only that the transport failed."""
         trailer: Metadata = error.trailing_metadata()
-        body = envelope.value_of(trailer, envelope.ERROR)
+        body = envelope.error_in(trailer)
         told = envelope.read_error(body)
         if told is None:
             return PeerUnreachable(self.to, f"{error.code().name.lower()}: {(error.details() or '')[:200]}")
@@ -337,14 +334,6 @@ class Line:
         if not isinstance(message, bytes):  # the mark that gRPC gives for the end
             raise PeerUnreachable(self.to, "the stream ended")
         return message
-
-    @contextmanager
-    def _used(self) -> Iterator[None]:
-        self.in_use += 1
-        try:
-            yield
-        finally:
-            self.in_use -= 1
 
 
 def _metadata(sealed: Sealed) -> tuple[tuple[str, bytes], ...]:

@@ -46,16 +46,18 @@ class ToldError(msgspec.Struct, frozen=True, kw_only=True):
 
 def find(metadata: Metadata | None, header_key: str) -> Sealed:
     """The envelope in `metadata`, its parts empty where they are missing, oversize, or given twice."""
-    header_bytes = value_of(metadata, header_key)
-    return Sealed(
-        header_bytes=header_bytes if len(header_bytes) <= HEADER_BYTES_MAX else b"",
-        signature=value_of(metadata, SIGNATURE),
-    )
+    header_bytes = signature = b""
+    for key, value in metadata or ():
+        if key == header_key:
+            header_bytes = b"" if header_bytes or isinstance(value, str) else value
+        elif key == SIGNATURE:
+            signature = b"" if signature or isinstance(value, str) else value
+    return Sealed(header_bytes=header_bytes if len(header_bytes) <= HEADER_BYTES_MAX else b"", signature=signature)
 
 
-def value_of(metadata: Metadata | None, key: str) -> bytes:
-    """The one value under `key`; empty where there is none, or more than one."""
-    found = [value for name, value in metadata or () if name == key]
+def error_in(metadata: Metadata | None) -> bytes:
+    """The error detail's bytes in `metadata`, unverified; empty where there is none."""
+    found = [value for key, value in metadata or () if key == ERROR]
     return found[0] if len(found) == 1 and isinstance(found[0], bytes) else b""
 
 

@@ -132,7 +132,7 @@ class GrpcPeers:
         held: list[HeldLog] = []
         for _ in range(HELD_PAGES_MAX):
             asked = logs_pb2.HeldRequest(after=held[-1].log.origin_line if held else "")
-            logs, more = await self._ask(to, "Logs/Held", asked, timeout_s=timeout_s, read=_HELD)
+            logs, more = await self._ask(to, "/lln.v1.Logs/Held", asked, timeout_s=timeout_s, read=_HELD)
             held.extend(logs)
             if not more or not logs:
                 break
@@ -141,11 +141,11 @@ class GrpcPeers:
     async def push(self, to: NodeName, page: Page, confirmed_at_ms: int, *, timeout_s: float) -> PushReceipt:
         asked = logs_pb2.PushRequest(page=wire_logs.write_page(page), confirmed_at_ms=confirmed_at_ms)
         receipt = _reading(logs_pb2.PushReply, lambda told: wire_logs.read_receipt(told, page.log))
-        return await self._ask(to, "Logs/Push", asked, timeout_s=timeout_s, read=receipt)
+        return await self._ask(to, "/lln.v1.Logs/Push", asked, timeout_s=timeout_s, read=receipt)
 
     async def read(self, to: NodeName, topic: str, start: int, limit: int, *, timeout_s: float) -> Page:
         asked = logs_pb2.ReadRequest(topic=topic, start=start, limit=limit)
-        return await self._ask(to, "Logs/Read", asked, timeout_s=timeout_s, read=_PAGE)
+        return await self._ask(to, "/lln.v1.Logs/Read", asked, timeout_s=timeout_s, read=_PAGE)
 
     async def watch(self, to: NodeName, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
         asked = logs_pb2.WatchRequest(topics=topics).SerializeToString()
@@ -161,32 +161,38 @@ class GrpcPeers:
 
     async def report_fork(self, to: NodeName, evidence: ForkEvidence, operation_id: str, *, timeout_s: float) -> None:
         asked = wire_logs.write_fork(evidence)
-        await self._ask(to, "Logs/ReportFork", asked, timeout_s=timeout_s, read=_nothing, operation_id=operation_id)
+        await self._ask(
+            to, "/lln.v1.Logs/ReportFork", asked, timeout_s=timeout_s, read=_nothing, operation_id=operation_id
+        )
 
     async def search(self, to: NodeName, request: SearchRequest, *, timeout_s: float) -> SearchAnswer:
-        return await self._ask(to, "Catalogue/Search", wire.write_search(request), timeout_s=timeout_s, read=_ANSWER)
+        return await self._ask(
+            to, "/lln.v1.Catalogue/Search", wire.write_search(request), timeout_s=timeout_s, read=_ANSWER
+        )
 
     async def statistics(self, to: NodeName, *, timeout_s: float) -> tuple[bytes, int]:
         asked = catalogue_pb2.StatisticsRequest()
-        return await self._ask(to, "Catalogue/Statistics", asked, timeout_s=timeout_s, read=_STATISTICS)
+        return await self._ask(to, "/lln.v1.Catalogue/Statistics", asked, timeout_s=timeout_s, read=_STATISTICS)
 
     async def resolve(self, to: NodeName, name: NodeName, hops_left: int, *, timeout_s: float) -> Resolved:
         asked = directory_pb2.ResolveRequest(name=name, hops_left=hops_left)
-        return await self._ask(to, "Directory/Resolve", asked, timeout_s=timeout_s, read=_RESOLVED)
+        return await self._ask(to, "/lln.v1.Directory/Resolve", asked, timeout_s=timeout_s, read=_RESOLVED)
 
     async def renew(
         self, to: NodeName, signing_request: bytes, operation_id: str, *, timeout_s: float
     ) -> tuple[bytes, ...]:
         asked = directory_pb2.RenewRequest(signing_request=signing_request)
         return await self._ask(
-            to, "Directory/Renew", asked, timeout_s=timeout_s, read=_CHAIN, operation_id=operation_id
+            to, "/lln.v1.Directory/Renew", asked, timeout_s=timeout_s, read=_CHAIN, operation_id=operation_id
         )
 
     async def describe(
         self, to: NodeName, description: NodeDescription, operation_id: str, *, timeout_s: float
     ) -> None:
         asked = directory_pb2.DescribeRequest(description=wire.write_document(description))
-        await self._ask(to, "Directory/Describe", asked, timeout_s=timeout_s, read=_nothing, operation_id=operation_id)
+        await self._ask(
+            to, "/lln.v1.Directory/Describe", asked, timeout_s=timeout_s, read=_nothing, operation_id=operation_id
+        )
 
     # --- lines -------------------------------------------------------------------------------------------------------
 
@@ -204,7 +210,7 @@ class GrpcPeers:
         line = self._line(to)
         payload = asked.SerializeToString()
         try:
-            body = await line.call(f"/lln.v1.{method}", payload, timeout_s=timeout_s, operation_id=operation_id)
+            body = await line.call(method, payload, timeout_s=timeout_s, operation_id=operation_id)
         except (PeerUnreachable, UntrustedPeer):
             self._failed(to)
             raise

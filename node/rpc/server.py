@@ -5,8 +5,8 @@ What must not: what any method does (`*_service.py`), or ports and processes (`h
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from hashlib import sha256
 from typing import Any, Final
 
@@ -103,8 +103,11 @@ class SignedMethods:
             sealed = envelope.find(context.invocation_metadata(), envelope.CALL)
             try:
                 call, admitted = self._admit(sealed, payload, rules, context)
-                with self._at_work_for(admitted.caller.name):
-                    answer = await self._work(call, admitted, rules, work)
+                self._begin_work(admitted.caller.name)
+                try:
+                    answer = await self._work(call, admitted, rules, work, context)
+                finally:
+                    self._end_work(admitted.caller.name)
             except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
                 answer = answer_to(error)
             return self._send(context, sealed, answer)
@@ -116,9 +119,12 @@ class SignedMethods:
             sealed = envelope.find(context.invocation_metadata(), envelope.CALL)
             try:
                 call, admitted = self._admit(sealed, payload, rules, context)
-                with self._at_work_for(admitted.caller.name), self._listed_stream():
+                self._begin_work(admitted.caller.name)
+                try:
                     await context.send_initial_metadata(self._seal(sealed, _ACCEPTED))
                     await self._pour(call, admitted, rules, work, context)
+                finally:
+                    self._end_work(admitted.caller.name)
                 ended = _ACCEPTED
             except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
                 ended = answer_to(error)
@@ -136,22 +142,23 @@ class SignedMethods:
         self._heard_from(peer.name)
         return call, admitted
 
-    async def _work(self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary) -> Answer:
-        async def in_time() -> bytes:
-            try:
-                async with asyncio.timeout(rules.deadline_ms_max / 1_000):
-                    return await work(admitted, call.payload)
-            except TimeoutError as late:
-                raise DeadlinePassed(rules.method, f"more than {rules.deadline_ms_max} ms") from late
-
+    async def _work(
+        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary, context: Any
+    ) -> Answer:
         if rules.changes:
-            return await self._answers.once(call, admitted, rules, in_time)
-        return Answer(body=await in_time())
+            return await self._answers.once(call, admitted, rules, lambda: _in_time(call, admitted, rules, work))
+        left_s = context.time_remaining()
+        if left_s is not None and left_s * 1_000 <= rules.deadline_ms_max:  # then gRPC itself gives up in time
+            return Answer(body=await work(admitted, call.payload))
+        return Answer(body=await _in_time(call, admitted, rules, work))
 
     async def _pour(
         self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Streaming, context: Any
     ) -> None:
         """Send a stream's messages, for as long as its caller is admitted and the method's deadline allows."""
+        stream = asyncio.current_task()
+        assert stream is not None  # noqa: S101  # gRPC runs every handler in a task
+        self._streams.add(stream)
         try:
             async with (
                 asyncio.timeout(rules.deadline_ms_max / 1_000),
@@ -162,6 +169,8 @@ class SignedMethods:
                     await context.write(message)
         except TimeoutError as late:
             raise DeadlinePassed(rules.method, f"open for {rules.deadline_ms_max} ms") from late
+        finally:
+            self._streams.discard(stream)
 
     def _send(self, context: Any, sealed: Sealed, answer: Answer) -> bytes:
         """Put the signed answer on its way; returns the message's bytes, empty for a refusal."""
@@ -187,8 +196,7 @@ class SignedMethods:
         )
         return (envelope.REPLY, header), (envelope.SIGNATURE, sign_reply(header, self._identity))
 
-    @contextmanager
-    def _at_work_for(self, caller: NodeName) -> Iterator[None]:
+    def _begin_work(self, caller: NodeName) -> None:
         """Count a call for as long as it is worked on; raises TooBusy."""
         theirs = self._at_work.get(caller, 0)
         if self._at_work_in_all >= self._busyness.calls:
@@ -197,20 +205,17 @@ class SignedMethods:
             raise TooBusy(caller, f"{self._busyness.calls_per_peer} of its calls are being worked on")
         self._at_work_in_all += 1
         self._at_work[caller] = theirs + 1
-        try:
-            yield
-        finally:
-            self._at_work_in_all -= 1
-            self._at_work[caller] -= 1
-            if not self._at_work[caller]:
-                del self._at_work[caller]
 
-    @contextmanager
-    def _listed_stream(self) -> Iterator[None]:
-        stream = asyncio.current_task()
-        assert stream is not None  # noqa: S101  # gRPC runs every handler in a task
-        self._streams.add(stream)
-        try:
-            yield
-        finally:
-            self._streams.discard(stream)
+    def _end_work(self, caller: NodeName) -> None:
+        self._at_work_in_all -= 1
+        self._at_work[caller] -= 1
+        if not self._at_work[caller]:
+            del self._at_work[caller]
+
+
+async def _in_time(call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary) -> bytes:
+    try:
+        async with asyncio.timeout(rules.deadline_ms_max / 1_000):
+            return await work(admitted, call.payload)
+    except TimeoutError as late:
+        raise DeadlinePassed(rules.method, f"more than {rules.deadline_ms_max} ms") from late

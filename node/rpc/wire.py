@@ -7,6 +7,7 @@ refused as a whole, and always as MalformedMessage.
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
+import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from federation import canonical
@@ -27,6 +28,7 @@ STATISTICS_BYTES_MAX: Final = 3 * 1024 * 1024
 HOPS_MAX: Final = 8
 _ENDPOINT_CHARS_MAX: Final = 260
 _VERSION_CHARS_MAX: Final = 32
+_TOLD_CHARS_MAX: Final = 200
 _STATUSES: Final = ("active", "suspended", "revoked", "moved")
 
 AMessage = TypeVar("AMessage", bound=Message)
@@ -153,20 +155,32 @@ def read_description(found: bytes) -> NodeDescription:
 # --- search ----------------------------------------------------------------------------------------------------------
 
 
+# Not kept and not signed by themselves, so their bytes need not be canonical, and floating scores cost nothing.
+_request: Final = msgspec.json.Decoder(SearchRequest)
+_answer: Final = msgspec.json.Decoder(SearchAnswer)
+
+
 def write_search(request: SearchRequest) -> catalogue_pb2.SearchRequest:
-    return catalogue_pb2.SearchRequest(request=write_document(request))
+    return catalogue_pb2.SearchRequest(request=msgspec.json.encode(request))
 
 
 def read_search(message: catalogue_pb2.SearchRequest) -> SearchRequest:
-    return read_document(SearchRequest, message.request, REQUEST_BYTES_MAX)
+    return _read_json(_request, message.request, REQUEST_BYTES_MAX)
 
 
 def write_answer(answer: SearchAnswer) -> catalogue_pb2.SearchReply:
-    return catalogue_pb2.SearchReply(answer=write_document(answer))
+    return catalogue_pb2.SearchReply(answer=msgspec.json.encode(answer))
 
 
 def read_answer(message: catalogue_pb2.SearchReply) -> SearchAnswer:
-    return read_document(SearchAnswer, message.answer, ANSWER_BYTES_MAX)
+    return _read_json(_answer, message.answer, ANSWER_BYTES_MAX)
+
+
+def _read_json(decoder: "msgspec.json.Decoder[ADocument]", found: bytes, most: int) -> ADocument:
+    try:
+        return decoder.decode(read_bytes("document", found, most))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessage("document", str(error)[:_TOLD_CHARS_MAX]) from error
 
 
 def read_statistics(message: catalogue_pb2.StatisticsReply) -> tuple[bytes, int]:

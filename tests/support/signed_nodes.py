@@ -2,8 +2,13 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import NamedTuple
+
+import grpc
 
 from federation.callers import RateLimit
+from federation.calls import CallHeader, sign_call
 from federation.catalogue import BilingualLine
 from federation.certificates import ChainVerifier
 from federation.directory import CallerRevoked, CallerSuspended, NodeDescription
@@ -15,6 +20,7 @@ from federation.search import Coverage, SearchAnswer, TermStatistics
 from node.ports import HeldLog, Holding, LogHeadNote, PeerHello, PushReceipt, Resolved
 from node.rpc.channels import Line
 from node.rpc.desk_client import DeskClient
+from node.rpc.envelope import error_in, read_error, write_call
 from node.rpc.hosting import NodeServer
 from node.rpc.peers import GrpcPeers
 from tests.support.identities import identity_of
@@ -151,7 +157,7 @@ class Node:
         self.server: NodeServer | None = None
         self.endpoint = ""
 
-    def judge(self, peer, reads_catalogue):
+    def judge(self, peer, _):
         """As a directory that is fresh: True, for provisionally, only where a test says so."""
         for name in peer.names:
             if self.standings.get(name) == "suspended":
@@ -224,6 +230,72 @@ class Tree:
 
     def all(self) -> tuple[Node, ...]:
         return (self.root, self.chongqing, self.zhejiang, self.district, self.school, self.sister)
+
+
+class Told(NamedTuple):
+    """What came back, whatever it was: the status, the message, and the trailing metadata."""
+
+    status: grpc.StatusCode
+    body: bytes
+    trailer: tuple
+
+    @property
+    def code(self) -> str:
+        """The error code that the answer names, signed or not; empty for none."""
+        told = read_error(error_in(self.trailer))
+        return told.code if told else ""
+
+    @property
+    def detail(self) -> str:
+        told = read_error(error_in(self.trailer))
+        return f"{told.subject}: {told.detail}" if told else ""
+
+
+class Forger:
+    """A member that speaks gRPC by hand: its own TLS leaf, and whatever envelope it likes."""
+
+    def __init__(self, node: Node, to: Node, *, leaf=None) -> None:
+        self.node = node
+        self.to = to
+        self.epoch = b""
+        key_pem, chain_pem = (leaf.key_pem, leaf.chain_pem) if leaf else node.identity.current_tls()
+        credentials = grpc.ssl_channel_credentials(node.identity.root_pem, key_pem, chain_pem)
+        options = (("grpc.ssl_target_name_override", to.name), ("grpc.enable_retries", 0))
+        self.channel = grpc.aio.secure_channel(to.endpoint, credentials, options=options)
+
+    async def close(self) -> None:
+        await self.channel.close()
+
+    def header(self, method: str, payload: bytes, **changes) -> bytes:
+        given = {
+            "caller": self.node.name,
+            "audience": self.to.name,
+            "audience_epoch": self.to.server._signed._gate.epoch,
+            "method": method,
+            "issued_at_ms": self.node.clock.now_ms(),
+            "ttl_ms": 5_000,
+            "nonce": self.node.randomness.token(16),
+            "operation_id": "",
+            "payload_sha256": sha256(payload).digest(),
+        }
+        return write_call(CallHeader(**(given | changes)))
+
+    def seal(self, header_bytes: bytes):
+        return (("lln-call-bin", header_bytes), ("lln-signature-bin", sign_call(header_bytes, self.node.identity)))
+
+    def sealed(self, method: str, payload: bytes, **changes):
+        return self.seal(self.header(method, payload, **changes))
+
+    async def send(self, method: str, payload: bytes, metadata=None, **changes) -> Told:
+        """`metadata` None: a sound envelope, but for `changes` to its header."""
+        sent = self.channel.unary_unary(method)(
+            payload, metadata=self.sealed(method, payload, **changes) if metadata is None else metadata, timeout=5
+        )
+        try:
+            body = await sent
+            return Told(grpc.StatusCode.OK, body, tuple(await sent.trailing_metadata()))
+        except grpc.aio.AioRpcError as error:
+            return Told(error.code(), b"", tuple(error.trailing_metadata()))
 
 
 @asynccontextmanager
