@@ -1,0 +1,98 @@
+"""Searches through a running network: scopes, whom an answer lacks, and what nobody may ask."""
+
+import pytest
+
+from federation.errors import LlnError
+from federation.naming import NodeName
+from federation.search import SearchRequest
+from tests.support.live_nodes import ROOT, network, until
+
+COUNTY = NodeName(f"county.{ROOT}")
+FAR = NodeName(f"far.{ROOT}")
+SCHOOL = NodeName(f"school-a.county.{ROOT}")
+SIBLING = NodeName(f"school-b.county.{ROOT}")
+STRANGER = NodeName(f"school-c.far.{ROOT}")
+
+
+async def _indexed(nodes, holder, *origins):
+    logs = [await nodes[holder].log(origin) for origin in origins]
+    return all(log is not None and log.size and log.indexed == log.size for log in logs)
+
+
+async def test_each_scope_finds_what_it_should_and_no_more(tmp_path):
+    async with network(tmp_path, "county", "far", "school-a.county", "school-b.county", "school-c.far") as nodes:
+        await nodes[SCHOOL].publish("own", "本校的 书法 课")
+        await nodes[SIBLING].publish("near", "同县的 书法 课", "siblings")
+        await nodes[STRANGER].publish("far", "外省的 书法 课")
+        await nodes[STRANGER].publish("hidden", "外省内部的 书法 课", "siblings")
+        await until(lambda: _indexed(nodes, ROOT, SCHOOL, SIBLING, STRANGER))
+        await until(lambda: _indexed(nodes, COUNTY, SCHOOL, SIBLING))
+        found = {
+            scope: {hit.id for hit in (await nodes[SCHOOL].search("書法", scope=scope)).hits}
+            for scope in ("node", "siblings", "subtree", "network")
+        }
+        assert found == {
+            "node": {"own"},
+            "siblings": {"own", "near"},
+            "subtree": {"own"},
+            "network": {"own", "far"},
+        }
+        answer = await nodes[SCHOOL].search("书法", scope="network")
+        assert answer.total == 2
+        assert {(one.facet, one.count) for one in answer.facets if one.facet == "audience"} == {("audience", 2)}
+        assert all(hit.age_s is not None for hit in answer.hits if hit.publisher != SCHOOL)
+        assert {source.node for source in answer.sources} >= {SCHOOL, ROOT}
+        below = await nodes[SCHOOL].search("书法", scope="subtree", under=FAR)
+        assert {hit.id for hit in below.hits} == {"far"}
+
+
+async def test_nobody_asks_in_the_name_of_another(tmp_path):
+    async with network(tmp_path, "county", "school-a.county", "school-b.county") as nodes:
+        forged = SearchRequest(text="x", scope="node", asker=SIBLING)
+        with pytest.raises(LlnError, match="LLN-2203"):
+            await nodes[SCHOOL].node.peers.search(COUNTY, forged, timeout_s=3)
+
+
+async def test_with_the_parent_away_siblings_are_asked_and_the_answer_says_so(tmp_path):
+    async with network(tmp_path, "county", "school-a.county", "school-b.county") as nodes:
+        await nodes[SIBLING].publish("near", "太极拳入门")
+
+        async def admitted():
+            return nodes[SIBLING].node.vouching.standing_of(SIBLING)
+
+        await until(admitted)
+        await nodes[SIBLING].node.meeting.meet(COUNTY)  # tells its address, which the directory carries to its siblings
+
+        async def known():
+            return nodes[SCHOOL].node.peers.can_dial(SIBLING)
+
+        await until(known)
+        await nodes.stop(COUNTY)
+        await nodes.stop(ROOT)
+        answer = await nodes[SCHOOL].search("太极")
+        assert [hit.id for hit in answer.hits] == ["near"]
+        outcomes = {source.node: source.outcome for source in answer.sources}
+        assert outcomes[SIBLING] == "ok"
+        assert outcomes[ROOT] != "ok"
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "\x00\x1b[31m", '((( AND title:"', "-", '"" -""', "　"])
+async def test_whatever_is_typed_gets_an_answer(tmp_path, text):
+    async with network(tmp_path) as nodes:
+        await nodes[ROOT].publish("r", "木雕")
+        answer = await nodes[ROOT].search(text)
+        assert answer.total in (0, 1)
+
+
+async def test_pages_lose_nothing(tmp_path):
+    async with network(tmp_path) as nodes:
+        for number in range(12):
+            await nodes[ROOT].publish(f"r{number}", f"摄影第{number}讲")
+
+        async def all_there():
+            return (await nodes[ROOT].search("摄影")).total == 12
+
+        await until(all_there)
+        pages = [await nodes[ROOT].search("摄影", limit=5, offset=offset) for offset in (0, 5, 10)]
+        ids = [hit.id for page in pages for hit in page.hits]
+        assert sorted(ids) == sorted(f"r{number}" for number in range(12))
