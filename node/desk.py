@@ -280,11 +280,11 @@ class LogAsked(_Document, frozen=True, kw_only=True):
 
 
 class LogEntryShown(_Document, frozen=True, kw_only=True):
-    """`document` is None where the entry was withheld from this node; `leaf_hash` in hex."""
+    """`document` is null where the entry was withheld from this node; `leaf_hash` in hex."""
 
     index: int
     leaf_hash: str
-    document: msgspec.Raw | None
+    document: msgspec.Raw
 
 
 class LogShown(_Document, frozen=True, kw_only=True):

@@ -36,7 +36,8 @@ def show(asking: Asking, topic: str | None, origin: str, start: int, limit: int)
         asking.json(shown)
         return
     for entry in shown.entries:
-        said = clean(bytes(entry.document).decode()) if entry.document else f"(withheld) {entry.leaf_hash}"
+        document = bytes(entry.document)
+        said = f"(withheld) {entry.leaf_hash}" if document == b"null" else clean(document.decode())
         click.echo(f"{entry.index:>6}  {said}")
     click.echo(f"\n{clean(shown.checkpoint.splitlines()[0])}")
     click.echo("\n".join(clean(line) for line in shown.checkpoint.splitlines()[1:]))

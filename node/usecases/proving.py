@@ -72,7 +72,7 @@ class Proving:
                     LogEntryShown(
                         index=asked.start + at,
                         leaf_hash=entry.leaf_hash.hex(),
-                        document=msgspec.Raw(entry.document) if entry.document is not None else None,
+                        document=msgspec.Raw(b"null" if entry.document is None else entry.document),
                     )
                     for at, entry in enumerate(entries)
                 ),

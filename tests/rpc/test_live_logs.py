@@ -129,8 +129,8 @@ async def test_a_page_of_somebody_elses_log_is_refused(tmp_path):
         page = Page(log=stored.log, start=1, entries=(), checkpoint_note=stored.note)
         with pytest.raises(LlnError, match="LLN-2201"):
             await nodes[SCHOOL].node.peers.push(COUNTY, page, 1, timeout_s=3)
+        unknown = msgspec.structs.replace(page, log=LogId(origin=NodeName(f"x.{SCHOOL}"), topic="catalogue"))
         with pytest.raises(LlnError, match="LLN-2202"):
-            unknown = msgspec.structs.replace(page, log=LogId(origin=NodeName(f"x.{SCHOOL}"), topic="catalogue"))
             await nodes[SCHOOL].node.peers.push(COUNTY, unknown, 1, timeout_s=3)
 
 
