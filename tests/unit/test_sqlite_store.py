@@ -13,7 +13,7 @@ import aiosqlite
 import pytest
 
 from federation.errors import BrokenHome, LlnError
-from node.storage import sqlite_files
+from node.storage import migrations, sqlite_files
 from node.storage.errors import (
     BackupExists,
     DatabaseBroken,
@@ -168,8 +168,8 @@ async def test_a_full_disk_refuses_what_does_not_fit_and_goes_on_when_there_is_r
 
 
 def later_schema(monkeypatch, *statements):
-    known = sqlite_files.migrations()
-    monkeypatch.setattr(sqlite_files, "migrations", lambda: [*known, *statements])
+    known = migrations.for_sqlite()
+    monkeypatch.setattr(migrations, "for_sqlite", lambda: [*known, *statements])
 
 
 async def test_a_migration_keeps_a_copy_of_what_was_there(path, monkeypatch):
