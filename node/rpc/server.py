@@ -41,6 +41,12 @@ class TooBusy(Unavailable):
     en = "The node is busy; try again shortly."
 
 
+class NodeStopping(Unavailable):
+    code = "LLN-1607"
+    zh = "节点正在停止，稍后会自动重新连接。"
+    en = "The node is stopping; whoever watches it reconnects by itself later."
+
+
 class Method(msgspec.Struct, frozen=True, kw_only=True):
     """One method as it is served: exactly one of `unary` and `streaming` is set."""
 
@@ -81,6 +87,7 @@ class SignedMethods:
         self._at_work_in_all = 0
         self._at_work: dict[NodeName, int] = {}
         self._streams: set[asyncio.Task[Any]] = set()
+        self._is_stopping = False
         self.refused: dict[str, int] = {}
 
     def handlers(self, methods: Mapping[str, Method]) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
@@ -88,7 +95,8 @@ class SignedMethods:
         return {name: self._handler(method) for name, method in methods.items()}
 
     def hang_up_streams(self) -> None:
-        """End every open stream: whoever watches learns by it that this node is stopping."""
+        """End every open stream, and every later one, with a signed word that this node is stopping."""
+        self._is_stopping = True
         for stream in self._streams:
             stream.cancel()
 
@@ -158,6 +166,8 @@ class SignedMethods:
         """Send a stream's messages, for as long as its caller is admitted and the method's deadline allows."""
         stream = asyncio.current_task()
         assert stream is not None  # noqa: S101  # gRPC runs every handler in a task
+        if self._is_stopping:
+            raise NodeStopping(self._identity.name)
         self._streams.add(stream)
         try:
             async with (
@@ -169,6 +179,11 @@ class SignedMethods:
                     await context.write(message)
         except TimeoutError as late:
             raise DeadlinePassed(rules.method, f"open for {rules.deadline_ms_max} ms") from late
+        except asyncio.CancelledError:
+            if not self._is_stopping:
+                raise
+            stream.uncancel()  # gRPC would leave a cancelled handler's stream open, and its peer waiting
+            raise NodeStopping(self._identity.name) from None
         finally:
             self._streams.discard(stream)
 
