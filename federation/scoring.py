@@ -4,7 +4,8 @@ What lives here: the formula, its constants, and the form in which statistics ar
 documents come from.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from math import log
 from typing import Final
 
@@ -25,14 +26,15 @@ def score(terms: Sequence[str], fields: Sequence[Sequence[str]], statistics: Ter
 
     A lone character counts wherever a token holds it. Rounded, so that equal documents score equally everywhere.
     """
+    rarities = {term: _rarity(term, statistics) for term in terms}
     total = 0.0
-    for term in terms:
-        weight = _rarity(term, statistics)
-        for tokens, boost, average in zip(fields, BOOSTS, statistics.average_lengths, strict=True):
-            count = _occurrences(term, tokens)
+    for tokens, boost, average in zip(fields, BOOSTS, statistics.average_lengths, strict=True):
+        counts = _occurrences(rarities, tokens)
+        longness = 1 - _B + _B * len(tokens) / average if average else 1.0
+        for term, rarity in rarities.items():
+            count = counts.get(term, 0)
             if count:
-                longness = 1 - _B + _B * len(tokens) / average if average else 1.0
-                total += boost * weight * count * (_K1 + 1) / (count + _K1 * longness)
+                total += boost * rarity * count * (_K1 + 1) / (count + _K1 * longness)
     return round(total, 6)
 
 
@@ -41,10 +43,11 @@ def _rarity(term: str, statistics: TermStatistics) -> float:
     return log(1 + (statistics.documents - frequency + 0.5) / (frequency + 0.5))
 
 
-def _occurrences(term: str, tokens: Sequence[str]) -> int:
-    if is_lone_character(term):
-        return (sum(term in token for token in tokens) + 1) // 2  # a character inside a run is in two pairs
-    return tokens.count(term)
+def _occurrences(terms: Mapping[str, float], tokens: Sequence[str]) -> dict[str, int]:
+    counts: dict[str, int] = Counter(filter(terms.__contains__, tokens))
+    for term in filter(is_lone_character, terms):
+        counts[term] = (sum(term in token for token in tokens) + 1) // 2  # a character inside a run is in two pairs
+    return counts
 
 
 # --- statistics that an authority publishes --------------------------------------------------------------------------

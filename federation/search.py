@@ -159,7 +159,10 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`total` counts what matches before pages and folding: "at least" unless `total_is_exact`."""
+    """`total` counts what matches before pages and folding: "at least" unless `total_is_exact`.
+
+    Facets of very many matches are estimates, made on a part of them: `facets_are_exact` is false then.
+    """
 
     hits: Annotated[tuple[Hit, ...], Meta(max_length=HITS_MAX + OFFSET_MAX)]
     total: Count
@@ -169,3 +172,4 @@ class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     coverage: Coverage
     statistics: TermStatistics
     text_was_cut: bool = False
+    facets_are_exact: bool = True

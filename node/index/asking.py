@@ -1,10 +1,10 @@
 """One question to the index: what matches, what of it a viewer may see, and how well it fits.
 
-What lives here: a query as Tantivy's, facets, and rescoring. Every clause about who may see and what is in scope is
-mandatory in every question, counts and facets included.
+What lives here: a query as Tantivy's, facets, and rescoring. Restricted documents are reached only through clauses that
+carry the viewer's marks, in every question, counts and facets included; open ones are for everybody in the network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,9 +12,10 @@ import tantivy
 
 from federation.analysis import Analysis, is_lone_character
 from federation.catalogue import marks_of
+from federation.merging import add_facets
 from federation.naming import NodeName, parent_of
 from federation.query import Query, parse_query
-from federation.scoring import BOOSTS, PUBLISHED_TERMS_MAX, encode_statistics, score
+from federation.scoring import BOOSTS, score
 from federation.search import (
     HITS_MAX,
     OFFSET_MAX,
@@ -25,11 +26,30 @@ from federation.search import (
     SearchRequest,
     TermStatistics,
 )
-from node.index.cards import IndexedCard
-from node.index.schema import FACETS, TEXT_FIELDS
+from node.index.cards import IndexedCard, snippet_of
+from node.index.counting import Averages, local_statistics
+from node.index.schema import (
+    FACETS,
+    OPEN,
+    OPEN_MARK,
+    RESTRICTED,
+    SAMPLE,
+    SAMPLED,
+    SAMPLED_ONE_IN,
+    TEXT_FIELDS,
+    field_of,
+)
 
 FACET_VALUES_MAX: Final = 50
+FACETS_COUNTED_MAX: Final = 20_000
+"""Facets of more matches than this are counted on one document in sixteen, and told as estimates."""
+_FACETS: Final = {facet: {"terms": {"field": facet, "size": FACET_VALUES_MAX}} for facet in FACETS}
+_MUST: Final = tantivy.Occur.Must
+_MUST_NOT: Final = tantivy.Occur.MustNot
+_SHOULD: Final = tantivy.Occur.Should
 _stored = msgspec.msgpack.Decoder(IndexedCard)
+
+Clause = tuple[Any, Any]
 
 
 def answer(
@@ -39,155 +59,152 @@ def answer(
     viewer: NodeName,
     root: NodeName,
     analysis: Analysis,
-    averages: "Averages",
+    averages: Averages,
     candidates: int,
 ) -> SearchAnswer:
     """Up to `candidates` hits, best first by the shared score; facets and total over all that match."""
-    searcher, schema = index.searcher(), index.schema
-    query = parse_query(request.text, analysis)
-    clauses = [
-        *_asked(schema, query),
-        (
-            tantivy.Occur.Must,
-            _unscored(tantivy.Query.term_set_query(schema, "marks", sorted(marks_of(viewer, root=root)))),
-        ),
-        *_scope(schema, request, root),
-        *_filters(schema, request),
-    ]
-    asked = tantivy.Query.boolean_query(clauses)
-    found = searcher.search(asked, min(max(candidates, 1), HITS_MAX + OFFSET_MAX), count=True)
-    statistics = request.statistics or local_statistics(searcher, query.terms, averages)
-    hits = [_hit(searcher, address, query.terms, statistics) for _, address in found.hits]
+    searcher = index.searcher()
+    asked = Asked(index.schema, parse_query(request.text, analysis), request, viewer=viewer, root=root)
+    wanted = min(max(candidates, 1), HITS_MAX + OFFSET_MAX)
+    statistics = request.statistics or local_statistics(searcher, asked.query.terms, averages)
+    hits: list[Hit] = []
+    totals: dict[str, int] = {}
+    for part, question in asked.parts():
+        found = searcher.search(question, wanted, count=True)
+        totals[part] = found.count
+        hits.extend(_hit(searcher, address, asked.query.terms, statistics) for _, address in found.hits)
     hits.sort(key=lambda hit: (-hit.score, hit.key))
+    is_estimate = totals.get(OPEN, 0) > FACETS_COUNTED_MAX
     return SearchAnswer(
-        hits=tuple(hits),
-        total=found.count,
+        hits=tuple(hits[:wanted]),
+        total=sum(totals.values()),
         total_is_exact=True,
-        facets=_facets(searcher, asked) if request.facets else (),
+        facets=_facets(searcher, asked, is_estimate=is_estimate) if request.facets and hits else (),
+        facets_are_exact=not is_estimate,
         sources=(),
         coverage=Coverage(records=searcher.num_docs, nodes_answered=0, nodes_in_scope=0),
         statistics=statistics,
-        text_was_cut=query.was_cut,
+        text_was_cut=asked.query.was_cut,
     )
 
 
-def local_statistics(searcher: Any, terms: Sequence[str], averages: "Averages") -> TermStatistics:
-    """The index's own statistics for some terms; a term's frequency is that in the field where it is commonest."""
-    return TermStatistics(
-        documents=searcher.num_docs,
-        average_lengths=averages.of(searcher),
-        frequencies={term: _frequency(searcher, term) for term in terms},
-    )
+class Asked:
+    """What is asked, as clauses over the open part and over the restricted part of the index."""
+
+    def __init__(self, schema: Any, query: Query, request: SearchRequest, *, viewer: NodeName, root: NodeName) -> None:
+        self.query = query
+        self._schema = schema
+        self._request = request
+        self._marks = sorted(marks_of(viewer, root=root))
+        self._root = root
+
+    def parts(self) -> Iterator[tuple[str, Any]]:
+        """Questions that together find all that matches and may be seen, each document once."""
+        if self.query.finds_nothing or not self._marks:
+            return
+        yield OPEN, self._over(OPEN)
+        yield RESTRICTED, self._over(RESTRICTED)
+
+    def sampled(self) -> Any:
+        """The question over the open part, put to one document in sixteen."""
+        terms = [(_SHOULD, self._raw(SAMPLE, term)) for term in self.query.terms or (SAMPLED,)]
+        return tantivy.Query.boolean_query([(_MUST, tantivy.Query.boolean_query(terms)), *self._required(OPEN)])
+
+    def _over(self, part: str) -> Any:
+        terms = [clause for term in self.query.terms for clause in self._term(part, term)]
+        required = self._required(part)
+        if part == RESTRICTED:
+            own_marks = [mark for mark in self._marks if mark != OPEN_MARK]
+            required.append((_MUST, _unscored(tantivy.Query.term_set_query(self._schema, "marks", own_marks))))
+        if not terms:
+            required.append((_MUST if part == OPEN else _MUST_NOT, _unscored(self._raw("marks", OPEN_MARK))))
+            return tantivy.Query.boolean_query(required)
+        if all(occur == _MUST_NOT for occur, _ in required):
+            return tantivy.Query.boolean_query([*terms, *required])  # flat, which Tantivy answers quickest
+        return tantivy.Query.boolean_query([(_MUST, tantivy.Query.boolean_query(terms)), *required])
+
+    def _required(self, part: str) -> list[Clause]:
+        return [
+            *((_MUST, _unscored(self._run(part, phrase))) for phrase in self.query.phrases),
+            *((_MUST_NOT, self._run(part, exclusion)) for exclusion in self.query.exclusions),
+            *self._scope(),
+            *self._filters(),
+        ]
+
+    def _term(self, part: str, term: str) -> list[Clause]:
+        """Where a term may stand, each with its weight."""
+        if is_lone_character(term):
+            heading = tantivy.Query.boost_query(self._raw(field_of(part, "title_characters"), term), BOOSTS[0])
+            return [(_SHOULD, heading), (_SHOULD, self._raw(field_of(part, "characters"), term))]
+        return [
+            (_SHOULD, _weighed(tantivy.Query.term_query(self._schema, field_of(part, field), term), boost))
+            for field, boost in zip(TEXT_FIELDS, BOOSTS, strict=True)
+        ]
+
+    def _run(self, part: str, tokens: Sequence[str]) -> Any:
+        """A run of tokens in order within one field; one token, or one character, simply stands."""
+        if len(tokens) == 1:
+            return tantivy.Query.boolean_query(self._term(part, tokens[0]))
+        return tantivy.Query.boolean_query(
+            [
+                (_SHOULD, tantivy.Query.phrase_query(self._schema, field_of(part, field), list(tokens)))
+                for field in TEXT_FIELDS
+            ]
+        )
+
+    def _scope(self) -> list[Clause]:
+        asker = NodeName(self._request.asker)
+        parent = parent_of(asker, self._root)
+        if self._request.scope == "network":
+            return []
+        if self._request.scope == "siblings" and parent is not None:
+            family = [(_SHOULD, self._raw("parent", parent)), (_SHOULD, self._raw("publisher", parent))]
+            return [(_MUST, _unscored(tantivy.Query.boolean_query(family)))]
+        if self._request.scope == "subtree":
+            return [(_MUST, _unscored(self._raw("under", self._request.under or asker)))]
+        return [(_MUST, _unscored(self._raw("publisher", asker)))]
+
+    def _filters(self) -> list[Clause]:
+        chosen = msgspec.structs.asdict(self._request.filters)
+        return [
+            (_MUST, _unscored(tantivy.Query.term_set_query(self._schema, field, list(values))))
+            for field, values in chosen.items()
+            if values
+        ]
+
+    def _raw(self, field: str, value: str) -> Any:
+        return tantivy.Query.term_query(self._schema, field, value, index_option="basic")
 
 
-def published_statistics(index: Any) -> bytes:
-    """What an authority publishes of its index (`federation.scoring.encode_statistics`)."""
-    searcher = index.searcher()
-    frequencies: dict[str, int] = {}
-    for field in TEXT_FIELDS:
-        for term, count in searcher.terms_with_prefix(field, "", limit=PUBLISHED_TERMS_MAX):
-            frequencies[term] = max(count, frequencies.get(term, 0))
-    return encode_statistics(
-        TermStatistics(documents=searcher.num_docs, average_lengths=Averages().of(searcher), frequencies=frequencies)
-    )
-
-
-def _asked(schema: Any, query: Query) -> list[tuple[Any, Any]]:
-    """Any term ranks; every phrase must stand; no exclusion may. Nothing asked for matches everything."""
-    clauses: list[tuple[Any, Any]] = []
-    if query.is_empty:
-        clauses.append((tantivy.Occur.Must, tantivy.Query.all_query()))
-    else:
-        any_term = [(tantivy.Occur.Should, _term(schema, term)) for term in query.terms]
-        clauses.append((tantivy.Occur.Must, tantivy.Query.boolean_query(any_term)))
-    clauses.extend((tantivy.Occur.Must, _unscored(_run(schema, phrase))) for phrase in query.phrases)
-    clauses.extend((tantivy.Occur.MustNot, _run(schema, exclusion)) for exclusion in query.exclusions)
-    return clauses
-
-
-def _term(schema: Any, term: str) -> Any:
-    fields = [
-        (tantivy.Occur.Should, tantivy.Query.boost_query(tantivy.Query.term_query(schema, field, term), boost))
-        for field, boost in zip(TEXT_FIELDS, BOOSTS, strict=True)
-    ]
-    if is_lone_character(term):
-        fields.append((tantivy.Occur.Should, tantivy.Query.term_query(schema, "characters", term)))
-    return tantivy.Query.boolean_query(fields)
-
-
-def _run(schema: Any, tokens: Sequence[str]) -> Any:
-    """A run of tokens in order within one field; one token, or one character, simply stands."""
-    if len(tokens) == 1:
-        return _term(schema, tokens[0])
-    return tantivy.Query.boolean_query(
-        [(tantivy.Occur.Should, tantivy.Query.phrase_query(schema, field, list(tokens))) for field in TEXT_FIELDS]
-    )
+def _weighed(query: Any, boost: float) -> Any:
+    return query if boost == 1 else tantivy.Query.boost_query(query, boost)
 
 
 def _unscored(query: Any) -> Any:
     return tantivy.Query.const_score_query(query, 0.0)
 
 
-def _scope(schema: Any, request: SearchRequest, root: NodeName) -> list[tuple[Any, Any]]:
-    asker = NodeName(request.asker)
-    parent = parent_of(asker, root)
-    if request.scope == "network":
-        return []
-    if request.scope == "siblings" and parent is not None:
-        family = [
-            (tantivy.Occur.Should, tantivy.Query.term_query(schema, "parent", parent)),
-            (tantivy.Occur.Should, tantivy.Query.term_query(schema, "publisher", parent)),
-        ]
-        return [(tantivy.Occur.Must, _unscored(tantivy.Query.boolean_query(family)))]
-    field = "under" if request.scope == "subtree" else "publisher"
-    return [(tantivy.Occur.Must, _unscored(tantivy.Query.term_query(schema, field, request.under or asker)))]
-
-
-def _filters(schema: Any, request: SearchRequest) -> list[tuple[Any, Any]]:
-    chosen = msgspec.structs.asdict(request.filters)
-    return [
-        (tantivy.Occur.Must, _unscored(tantivy.Query.term_set_query(schema, field, list(values))))
-        for field, values in chosen.items()
-        if values
-    ]
-
-
 def _hit(searcher: Any, address: Any, terms: Sequence[str], statistics: TermStatistics) -> Hit:
     kept = _stored.decode(bytes(searcher.doc(address)["stored"][0]))
     fields = (kept.title.split(), kept.keywords.split(), kept.body.split())
-    return msgspec.structs.replace(kept.card, score=score(terms, fields, statistics))
-
-
-def _facets(searcher: Any, asked: Any) -> tuple[FacetCount, ...]:
-    buckets = searcher.aggregate(
-        asked, {facet: {"terms": {"field": facet, "size": FACET_VALUES_MAX}} for facet in FACETS}
+    return msgspec.structs.replace(
+        kept.card, score=score(terms, fields, statistics), snippet=snippet_of(kept.descriptions, terms)
     )
-    return tuple(
-        FacetCount(facet=facet, value=bucket["key"], count=bucket["doc_count"])
+
+
+def _facets(searcher: Any, asked: Asked, *, is_estimate: bool) -> tuple[FacetCount, ...]:
+    counts: list[list[FacetCount]] = []
+    for part, question in asked.parts():
+        if part == OPEN and is_estimate:
+            counts.append(_counted(searcher.aggregate(asked.sampled(), _FACETS), times=SAMPLED_ONE_IN))
+        else:
+            counts.append(_counted(searcher.aggregate(question, _FACETS), times=1))
+    return add_facets(counts)
+
+
+def _counted(buckets: Any, *, times: int) -> list[FacetCount]:
+    return [
+        FacetCount(facet=facet, value=bucket["key"], count=bucket["doc_count"] * times)
         for facet in FACETS
         for bucket in buckets[facet]["buckets"]
-    )
-
-
-def _frequency(searcher: Any, term: str) -> int:
-    if is_lone_character(term):
-        return int(searcher.doc_freq("characters", term))
-    return max(int(searcher.doc_freq(field, term)) for field in TEXT_FIELDS)
-
-
-class Averages:
-    """Average tokens per field, counted anew only when the number of documents has moved by a hundredth."""
-
-    def __init__(self) -> None:
-        self._documents = -1
-        self._lengths: tuple[float, ...] = ()
-
-    def of(self, searcher: Any) -> tuple[float, ...]:
-        documents = searcher.num_docs
-        if self._documents < 0 or abs(documents - self._documents) * 100 > self._documents:
-            found = searcher.aggregate(
-                tantivy.Query.all_query(), {field: {"avg": {"field": f"{field}_length"}} for field in TEXT_FIELDS}
-            )
-            self._lengths = tuple(round(found[field]["value"] or 0.0, 3) for field in TEXT_FIELDS)
-            self._documents = documents
-        return self._lengths
+    ]

@@ -3,6 +3,7 @@
 What lives here: the fields that are searched, filtered and shown. What must not: Tantivy (`tantivy_index.py`).
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -14,15 +15,21 @@ from federation.naming import NodeName, lineage, parent_of
 from federation.search import Hit
 
 SNIPPET_CHARS: Final = 300
+SNIPPET_LEAD_CHARS: Final = 40
+DESCRIPTION_CHARS_MAX: Final = 2_000
+BORDER: Final = "\ua78f\ua78f"
+"""A word that nobody types: it takes a place between two texts, so that their ends are not neighbours."""
+_BETWEEN: Final = f" {BORDER} "
 
 
 class IndexedCard(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """What is kept beside the postings: the card as it is shown, and its tokens for rescoring."""
+    """What is kept beside the postings: the card as it is shown, its tokens for rescoring, its texts for a snippet."""
 
     card: Hit
     title: str
     keywords: str
     body: str
+    descriptions: tuple[str, ...]
 
 
 class IndexedDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +41,7 @@ class IndexedDocument(msgspec.Struct, frozen=True, kw_only=True):
     under: tuple[str, ...]
     marks: tuple[str, ...]
     characters: str
+    title_characters: str
     stored: IndexedCard
 
 
@@ -48,51 +56,61 @@ def document_of(
     if not isinstance(entry, ResourcePublished):
         return RemovedDocument(key=f"{publisher}#{entry.id}")
     resource = entry.resource
-    title, keywords, body = (analysis.fold(text) for text in _texts(resource))
+    described = [text for text in (resource.description.zh, resource.description.en) if text]
+    title = _folded(analysis, (resource.title.zh, resource.title.en))
+    keywords = _folded(analysis, resource.keywords)
+    description = _folded(analysis, described)
+    body = _folded(analysis, (description, resource.provider, resource.contributor))
+    title_characters = characters_of(title)
     return IndexedDocument(
         key=f"{publisher}#{resource.id}",
         publisher=publisher,
         parent=parent_of(publisher, root) or "",
         under=lineage(publisher, root),
         marks=tuple(audience_marks(resource.share_scope, publisher=publisher, root=root)),
-        characters=" ".join(characters_of(f"{title}\n{keywords}\n{body}")),
+        characters=" ".join(characters_of(keywords + body) | title_characters),
+        title_characters=" ".join(title_characters),
         stored=IndexedCard(
-            card=_card(resource, publisher, held_by, fingerprint=_fingerprint(title, body)),
+            card=_card(resource, publisher, held_by, fingerprint=_fingerprint(title, description)),
             title=" ".join(tokens_of(title)),
             keywords=" ".join(tokens_of(keywords)),
             body=" ".join(tokens_of(body)),
+            descriptions=tuple(text[:DESCRIPTION_CHARS_MAX] for text in described),
         ),
     )
 
 
-def _texts(resource: Resource) -> tuple[str, str, str]:
-    """Title, keywords and body; a mark between parts keeps a phrase from reaching over their border."""
-    title = f"{resource.title.zh} {BORDER} {resource.title.en}"
-    keywords = f" {BORDER} ".join(resource.keywords)
-    body = f" {BORDER} ".join(
-        (resource.description.zh, resource.description.en, resource.provider, resource.contributor)
-    )
-    return title, keywords, body
+def snippet_of(descriptions: Sequence[str], terms: Sequence[str]) -> str:
+    """At most 300 characters of a description: from shortly before the first word that was asked for, if it is there
+    as it was typed, else from the beginning.
+    """
+    if len(descriptions) == 1 and len(descriptions[0]) <= SNIPPET_CHARS:
+        return descriptions[0]
+    for text in descriptions:
+        found = [at for term in terms if (at := text.find(term)) >= 0]
+        if found and min(found) + SNIPPET_LEAD_CHARS > SNIPPET_CHARS:
+            return f"…{text[min(found) - SNIPPET_LEAD_CHARS :][: SNIPPET_CHARS - 1]}"
+        if found:
+            return text[:SNIPPET_CHARS]
+    return descriptions[0][:SNIPPET_CHARS] if descriptions else ""
 
 
-BORDER: Final = "\ua78f\ua78f"
-"""A word that nobody types: it takes a place between two texts, so that their ends are not neighbours."""
+def _folded(analysis: Analysis, texts: Sequence[str]) -> str:
+    """Several texts as one, with a border that no phrase reaches over."""
+    return analysis.fold(_BETWEEN.join([text for text in texts if text]))
 
 
-def _fingerprint(title: str, body: str) -> str:
-    """Of the folded title and description, whatever the spacing; provider and contributor are left out."""
-    described = BORDER.join(body.split(BORDER)[:2])
-    return sha256(" ".join(f"{title} {described}".split()).encode()).hexdigest()[:32]
+def _fingerprint(title: str, description: str) -> str:
+    """Of the folded title and description, whatever the spacing."""
+    return sha256(" ".join(f"{title} {description}".split()).encode()).hexdigest()[:32]
 
 
 def _card(resource: Resource, publisher: NodeName, held_by: NodeName, *, fingerprint: str) -> Hit:
-    described = resource.description.zh or resource.description.en
     return Hit(
         publisher=publisher,
         id=resource.id,
         version=resource.version,
         title=resource.title,
-        snippet=described[:SNIPPET_CHARS],
         type=resource.type,
         section=resource.section,
         stage=resource.stage,

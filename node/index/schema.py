@@ -1,30 +1,52 @@
-"""The fields of the index, and a card as a document of it."""
+"""The fields of the index, and a card as a document of it.
+
+Texts that everybody in the network may see and texts that only some may see stand in different fields. A question over
+the open fields therefore cannot match a restricted document, and needs no clause per document to make sure of it.
+"""
 
 from typing import Any, Final
+from zlib import crc32
 
 import msgspec
 import tantivy
 
 from node.index.cards import IndexedDocument
 
-INDEX_VERSION: Final = 1
+INDEX_VERSION: Final = 2
 TEXT_FIELDS: Final = ("title", "keywords", "body")
 FACETS: Final = ("section", "audience", "industry", "language", "type")
+OPEN: Final = "open"
+RESTRICTED: Final = "restricted"
+OPEN_MARK: Final = "network"
+SAMPLE: Final = "sample"
+SAMPLED_ONE_IN: Final = 16
+SAMPLED: Final = "\ua78f"
+"""The token that every sampled document carries."""
+_LENGTHS: Final = tuple(f"{field}_length" for field in TEXT_FIELDS)
 _KEYWORD_FIELDS: Final = ("key", "publisher", "parent", "under", "marks", "stage")
 
 _encode = msgspec.msgpack.encode
 
 
+def field_of(part: str, name: str) -> str:
+    """The field of one part, open or restricted: its text fields, `characters` and `title_characters`."""
+    return f"{part}_{name}"
+
+
 def build_schema() -> Any:
     builder = tantivy.SchemaBuilder()
-    for field in TEXT_FIELDS:
-        builder.add_text_field(field, tokenizer_name="whitespace", index_option="position")
-        builder.add_unsigned_field(f"{field}_length", fast=True)
-    builder.add_text_field("characters", tokenizer_name="whitespace", index_option="basic")
-    for field in _KEYWORD_FIELDS:
-        builder.add_text_field(field, tokenizer_name="raw", index_option="basic")
-    for field in FACETS:
-        builder.add_text_field(field, tokenizer_name="raw", index_option="basic", fast=True)
+    for part in (OPEN, RESTRICTED):
+        for name in TEXT_FIELDS:
+            builder.add_text_field(field_of(part, name), tokenizer_name="whitespace", index_option="position")
+        for name in ("characters", "title_characters"):
+            builder.add_text_field(field_of(part, name), tokenizer_name="whitespace", index_option="basic")
+    builder.add_text_field(SAMPLE, tokenizer_name="whitespace", index_option="basic")
+    for name in _LENGTHS:
+        builder.add_unsigned_field(name, fast=True)
+    for name in _KEYWORD_FIELDS:
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    for name in FACETS:
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic", fast=True)
     builder.add_bytes_field("stored", stored=True)
     return builder.build()
 
@@ -32,10 +54,15 @@ def build_schema() -> Any:
 def as_tantivy(document: IndexedDocument) -> Any:
     made = tantivy.Document()
     stored, card = document.stored, document.stored.card
-    for field, text in zip(TEXT_FIELDS, (stored.title, stored.keywords, stored.body), strict=True):
-        made.add_text(field, text)
-        made.add_unsigned(f"{field}_length", text.count(" ") + 1 if text else 0)
-    made.add_text("characters", document.characters)
+    texts = (stored.title, stored.keywords, stored.body)
+    part = OPEN if OPEN_MARK in document.marks else RESTRICTED
+    for name, length, text in zip(TEXT_FIELDS, _LENGTHS, texts, strict=True):
+        made.add_text(field_of(part, name), text)
+        made.add_unsigned(length, text.count(" ") + 1 if text else 0)
+    made.add_text(field_of(part, "characters"), document.characters)
+    made.add_text(field_of(part, "title_characters"), document.title_characters)
+    if part == OPEN and crc32(document.key.encode()) % SAMPLED_ONE_IN == 0:
+        made.add_text(SAMPLE, " ".join((SAMPLED, *texts, document.characters)))
     made.add_text("key", document.key)
     made.add_text("publisher", document.publisher)
     made.add_text("parent", document.parent)

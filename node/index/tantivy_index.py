@@ -22,8 +22,9 @@ from federation.catalogue import CatalogueEntry
 from federation.errors import LlnError
 from federation.naming import NodeName
 from federation.search import SearchAnswer, SearchRequest
-from node.index.asking import Averages, answer, published_statistics
+from node.index.asking import answer
 from node.index.cards import IndexedDocument, RemovedDocument, document_of
+from node.index.counting import Averages, published_statistics
 from node.index.schema import INDEX_VERSION, as_tantivy, build_schema
 
 T = TypeVar("T")
