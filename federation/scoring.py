@@ -17,24 +17,28 @@ from federation.search import Count, Frequency, TermStatistics
 
 FIELDS: Final = ("title", "keywords", "body")
 BOOSTS: Final = (4.0, 2.0, 1.0)
+CANDIDATE_BOOSTS: Final = (1.5, 1.2, 1.0)
+"""For finding candidates, where an engine adds up fields that each saturate by themselves."""
 _K1: Final = 1.2
 _B: Final = 0.75
 
 
 def score(terms: Sequence[str], fields: Sequence[Sequence[str]], statistics: TermStatistics) -> float:
-    """How well a document fits; `fields` are its tokens in the order of `FIELDS` (Robertson & Zaragoza 2009, §3).
+    """How well a document fits; `fields` are its tokens in the order of `FIELDS`.
 
-    A lone character counts wherever a token holds it. Rounded, so that equal documents score equally everywhere.
+    BM25F (Robertson & Zaragoza 2009, §3.6).
+
+    A word's occurrences are weighed and added over the fields before they saturate: a title that shares one common word
+    with a question does not outweigh a text that answers it. A lone character counts wherever a token holds it. Rounded,
+    so that equal documents score equally everywhere.
     """
     rarities = {term: _rarity(term, statistics) for term in terms}
-    total = 0.0
+    weighed = dict.fromkeys(rarities, 0.0)
     for tokens, boost, average in zip(fields, BOOSTS, statistics.average_lengths, strict=True):
-        counts = _occurrences(rarities, tokens)
         longness = 1 - _B + _B * len(tokens) / average if average else 1.0
-        for term, rarity in rarities.items():
-            count = counts.get(term, 0)
-            if count:
-                total += boost * rarity * count * (_K1 + 1) / (count + _K1 * longness)
+        for term, count in _occurrences(rarities, tokens).items():
+            weighed[term] += boost * count / longness
+    total = sum(rarity * weighed[term] * (_K1 + 1) / (weighed[term] + _K1) for term, rarity in rarities.items())
     return round(total, 6)
 
 

@@ -15,7 +15,7 @@ from federation.catalogue import marks_of
 from federation.merging import add_facets
 from federation.naming import NodeName, parent_of
 from federation.query import Query, parse_query
-from federation.scoring import BOOSTS, score
+from federation.scoring import CANDIDATE_BOOSTS, score
 from federation.search import (
     HITS_MAX,
     OFFSET_MAX,
@@ -134,11 +134,13 @@ class Asked:
     def _term(self, part: str, term: str) -> list[Clause]:
         """Where a term may stand, each with its weight."""
         if is_lone_character(term):
-            heading = tantivy.Query.boost_query(self._raw(field_of(part, "title_characters"), term), BOOSTS[0])
+            heading = tantivy.Query.boost_query(
+                self._raw(field_of(part, "title_characters"), term), CANDIDATE_BOOSTS[0]
+            )
             return [(_SHOULD, heading), (_SHOULD, self._raw(field_of(part, "characters"), term))]
         return [
             (_SHOULD, _weighed(tantivy.Query.term_query(self._schema, field_of(part, field), term), boost))
-            for field, boost in zip(TEXT_FIELDS, BOOSTS, strict=True)
+            for field, boost in zip(TEXT_FIELDS, CANDIDATE_BOOSTS, strict=True)
         ]
 
     def _run(self, part: str, tokens: Sequence[str]) -> Any:
