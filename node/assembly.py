@@ -221,6 +221,7 @@ class Node:
             own_name=self.name,
             root=self.root,
             writer_bytes=self.settings.search.index_writer_megabytes * 1_000_000,
+            on_damage=lambda: self.indexing.wake(),  # noqa: PLW0108  # indexing is put together after the index
         )
 
     @cached_property

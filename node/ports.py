@@ -260,8 +260,14 @@ class Index(Protocol):
         """For each publisher, the size of its catalogue log up to which entries are searchable."""
         ...
 
-    async def apply(self, publisher: NodeName, entries: Sequence[tuple[int, bytes]], upto: int) -> None:
-        """Take in documents (log index, catalogue entry bytes), searchable within a second; repeating is harmless."""
+    async def apply(
+        self, publisher: NodeName, entries: Sequence[tuple[int, bytes]], upto: int, after: int | None = None
+    ) -> int:
+        """Take in documents (log index, catalogue entry bytes), searchable within a second; repeating is harmless.
+
+        Returns the size of the log up to which it has taken entries in: less than `upto` where the index has begun
+        anew meanwhile and so has not come as far as `after`, the size from which these continue.
+        """
         ...
 
     async def search(self, request: SearchRequest, *, viewer: NodeName, candidates: int) -> SearchAnswer:

@@ -2,22 +2,18 @@
 
 What lives here: `node.ports.Index`. What must not: who may see what (marks come from `federation/catalogue.py`), or the
 formula of scores. Derived data: it remembers how far into each log it has come, after each commit; a crash in between
-makes it take in a few entries again, which changes nothing.
+makes it take in a few entries again, which changes nothing; damage makes it begin anew.
 """
 
 import asyncio
-import shutil
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import msgspec
-import tantivy
-
 from federation import canonical, catalogue
-from federation.analysis import ANALYSIS_VERSION, Analysis
+from federation.analysis import Analysis
 from federation.catalogue import CatalogueEntry
 from federation.errors import LlnError
 from federation.naming import NodeName
@@ -25,20 +21,22 @@ from federation.search import SearchAnswer, SearchRequest
 from node.index.asking import answer
 from node.index.cards import IndexedDocument, RemovedDocument, document_of
 from node.index.counting import Averages, published_statistics
-from node.index.schema import INDEX_VERSION, as_tantivy, build_schema
+from node.index.opening import (
+    INDEX_FAULTS,
+    IndexDamaged,
+    IndexUnwritable,
+    begin_anew,
+    open_folder,
+    write_reached,
+)
+from node.index.schema import as_tantivy
 
 T = TypeVar("T")
 COMMIT_AFTER_S: Final = 0.3
 COMMIT_RECORDS: Final = 1_000
 WRITER_IDLE_S: Final = 20.0
-_VERSION: Final = f"{INDEX_VERSION}.{ANALYSIS_VERSION}.{metadata.version('tantivy')}"
-
-
-class _Reached(msgspec.Struct, frozen=True, kw_only=True):
-    """The file beside the index: for which version it was written, and how far into each log it has come."""
-
-    version: str
-    positions: dict[str, int]
+INLINE_DOCUMENTS_MAX: Final = 50_000
+"""A search among so few costs less than handing it to a thread."""
 
 
 class TantivyIndex:
@@ -51,8 +49,12 @@ class TantivyIndex:
         root: NodeName,
         writer_bytes: int,
         on_commit: Callable[[], None] | None = None,
+        on_damage: Callable[[], None] | None = None,
     ) -> None:
-        """Open the index in `folder`, or begin an empty one where it is absent, damaged or of another version."""
+        """Open the index in `folder`, or begin an empty one where it is absent, damaged or of another version.
+
+        `on_damage` is called when it turns out to be damaged later: it is empty then and wants every entry again.
+        """
         self._folder = folder
         self._analysis = analysis
         self._own_name = own_name
@@ -60,14 +62,19 @@ class TantivyIndex:
         self._writer_bytes = writer_bytes
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
         self._writer: Any = None
-        self._pending: dict[str, int] = {}
-        self._pending_records = 0
+        self._uncommitted = 0
+        self._beginnings = 0
         self._commit_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._commits: set[asyncio.Task[None]] = set()
         self._on_commit = on_commit
+        self._on_damage = on_damage
         self._averages = Averages()
-        self._index, self._positions = _open(folder)
+        opened = open_folder(folder)
+        self._index, self._positions = opened.index, opened.positions
+        self._taken = dict(opened.positions)
+        self.begun_anew = opened.begun_anew
+        """Why the index that stood there could not be used, or nothing."""
 
     def positions(self) -> Mapping[NodeName, int]:
         return {NodeName(name): size for name, size in self._positions.items()}
@@ -77,40 +84,60 @@ class TantivyIndex:
         found: int = self._index.searcher().num_docs
         return found
 
-    async def apply(self, publisher: NodeName, entries: Sequence[tuple[int, bytes]], upto: int) -> None:
-        await self._in_thread(lambda: self._add(entries))
-        self._pending[publisher] = upto
-        self._pending_records += len(entries)
-        if self._pending_records >= COMMIT_RECORDS:
-            await self.commit()
+    async def apply(
+        self, publisher: NodeName, entries: Sequence[tuple[int, bytes]], upto: int, after: int | None = None
+    ) -> int:
+        """Take in what has not been taken in yet, and say up to where that is now. Raises IndexUnwritable.
+
+        It takes in nothing where `after` is further than it has come: it has begun anew since.
+        """
+        taken, beginnings = self._taken.get(publisher, 0), self._beginnings
+        if after is not None and after > taken:
+            return taken
+        fresh = [entry for entry in entries if entry[0] >= taken]
+        try:
+            if fresh:
+                await self._in_thread(lambda: self._add(fresh))
+        except IndexDamaged:
+            return 0
+        if beginnings != self._beginnings:
+            return self._taken.get(publisher, 0)
+        self._taken[publisher] = max(upto, self._taken.get(publisher, 0))
+        await self._commit_in_a_moment(len(fresh))
+        return self._taken.get(publisher, 0)
+
+    async def _commit_in_a_moment(self, added: int) -> None:
+        self._uncommitted += added
+        if self._uncommitted >= COMMIT_RECORDS:
+            with contextlib.suppress(IndexDamaged):
+                await self.commit()
         elif self._commit_timer is None:
             self._commit_timer = asyncio.get_running_loop().call_later(COMMIT_AFTER_S, self._commit_soon)
 
     async def commit(self) -> None:
-        """Make everything applied so far searchable."""
+        """Make everything applied so far searchable. Raises IndexDamaged, IndexUnwritable."""
         if self._commit_timer is not None:
             self._commit_timer.cancel()
             self._commit_timer = None
-        if not self._pending:
+        if self._taken == self._positions:
             return
-        reached = {**self._positions, **self._pending}
-        self._pending, self._pending_records = {}, 0
+        reached, self._uncommitted, beginnings = dict(self._taken), 0, self._beginnings
         await self._in_thread(lambda: self._commit(reached))
+        if beginnings != self._beginnings:
+            return
         self._positions = reached
         self._let_go_when_idle()
         if self._on_commit is not None:
             self._on_commit()
 
     async def search(self, request: SearchRequest, *, viewer: NodeName, candidates: int) -> SearchAnswer:
-        return answer(
-            self._index,
-            request,
-            viewer=viewer,
-            root=self._root,
-            analysis=self._analysis,
-            averages=self._averages,
-            candidates=candidates,
-        )
+        """Raises IndexDamaged: it has begun anew, and what is asked for comes back as the logs are read again."""
+        try:
+            if self.count() <= INLINE_DOCUMENTS_MAX:
+                return self._answer(request, viewer, candidates)
+            return await asyncio.to_thread(self._answer, request, viewer, candidates)
+        except INDEX_FAULTS as error:
+            raise await self._damaged(error) from error
 
     async def statistics(self) -> bytes:
         return await asyncio.to_thread(published_statistics, self._index)
@@ -121,6 +148,17 @@ class TantivyIndex:
             self._idle_timer.cancel()
         await self._in_thread(self._let_go)
         self._thread.shutdown()
+
+    def _answer(self, request: SearchRequest, viewer: NodeName, candidates: int) -> SearchAnswer:
+        return answer(
+            self._index,
+            request,
+            viewer=viewer,
+            root=self._root,
+            analysis=self._analysis,
+            averages=self._averages,
+            candidates=candidates,
+        )
 
     # --- in the writer's thread --------------------------------------------------------------------------------------
 
@@ -149,7 +187,7 @@ class TantivyIndex:
         if self._writer is not None:
             self._writer.commit()
         self._index.reload()
-        _write_reached(self._folder, reached)
+        write_reached(self._folder, reached, self.count())
 
     def _let_go(self) -> None:
         """Give the writer's memory and lock back."""
@@ -158,13 +196,26 @@ class TantivyIndex:
             self._writer.wait_merging_threads()
             self._writer = None
 
+    def _begin_anew(self, why: str) -> None:
+        self._writer = None
+        opened = begin_anew(self._folder, why=why)
+        self._index, self._positions, self._taken = opened.index, {}, {}
+        self._averages = Averages()
+        self._beginnings += 1
+        self.begun_anew = why
+
     # -----------------------------------------------------------------------------------------------------------------
 
     def _commit_soon(self) -> None:
         self._commit_timer = None
-        task = asyncio.get_running_loop().create_task(self.commit(), name="index commit")  # ended by its commit
+        task = asyncio.get_running_loop().create_task(self._commit_quietly(), name="index commit")
         self._commits.add(task)
         task.add_done_callback(self._commits.discard)
+
+    async def _commit_quietly(self) -> None:
+        """Damage has been seen to already; that it cannot be written is met again, and told, when more is applied."""
+        with contextlib.suppress(IndexDamaged, IndexUnwritable):
+            await self.commit()
 
     def _let_go_when_idle(self) -> None:
         if self._idle_timer is not None:
@@ -173,40 +224,26 @@ class TantivyIndex:
         self._idle_timer = loop.call_later(WRITER_IDLE_S, lambda: self._thread.submit(self._let_go_if_idle))
 
     def _let_go_if_idle(self) -> None:
-        if not self._pending:
+        if self._taken == self._positions:
             self._let_go()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, work)
+        except INDEX_FAULTS as error:
+            if "corrupt" in str(error).lower():
+                raise await self._damaged(error) from error
+            self._writer, self._taken = None, dict(self._positions)
+            raise IndexUnwritable(str(self._folder), str(error)[:300]) from error
+
+    async def _damaged(self, error: Exception) -> IndexDamaged:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._begin_anew, str(error)[:300])
+        if self._on_damage is not None:
+            self._on_damage()
+        return IndexDamaged(str(self._folder), str(error)[:300])
 
 
 def _entry(document: bytes) -> CatalogueEntry:
     read: CatalogueEntry = canonical.decode(document, CatalogueEntry, bytes_max=catalogue.DOCUMENT_BYTES_MAX)
     return read
-
-
-def _open(folder: Path) -> tuple[Any, dict[str, int]]:
-    reached = _read_reached(folder)
-    if reached is not None and reached.version == _VERSION:
-        try:
-            return tantivy.Index(build_schema(), path=str(folder), reuse=True), dict(reached.positions)
-        except (ValueError, OSError):
-            pass  # damaged: it is only derived, and made anew below
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    index = tantivy.Index(build_schema(), path=str(folder), reuse=False)
-    _write_reached(folder, {})
-    return index, {}
-
-
-def _read_reached(folder: Path) -> _Reached | None:
-    try:
-        return msgspec.json.decode((folder / "reached.json").read_bytes(), type=_Reached)
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
-def _write_reached(folder: Path, positions: dict[str, int]) -> None:
-    partial = folder / "reached.json.partial"
-    partial.write_bytes(msgspec.json.encode(_Reached(version=_VERSION, positions=positions)))
-    partial.replace(folder / "reached.json")

@@ -42,8 +42,7 @@ class Indexing:
         while position < stored.head.size:
             read = await self._store.read(lambda tx, at=position: self._entries(tx, stored, at))  # type: ignore[misc]
             reached = min(position + ENTRIES_AT_ONCE, stored.head.size)
-            await self._index.apply(publisher, read, upto=reached)
-            position = reached
+            position = await self._index.apply(publisher, read, upto=reached, after=position)
 
     def _entries(self, tx: Transaction, stored: StoredLog, start: int) -> Sequence[tuple[int, bytes]]:
         entries = tx.logs.entries(stored.log, start, ENTRIES_AT_ONCE)
