@@ -28,9 +28,9 @@ def score(terms: Sequence[str], fields: Sequence[Sequence[str]], statistics: Ter
 
     BM25F (Robertson & Zaragoza 2009, §3.6).
 
-    A word's occurrences are weighed and added over the fields before they saturate: a title that shares one common word
-    with a question does not outweigh a text that answers it. A lone character counts wherever a token holds it. Rounded,
-    so that equal documents score equally everywhere.
+    A word's occurrences are weighed and added over the fields before they saturate: a title that shares one common
+    word with a question does not outweigh a text that answers it. A lone character counts wherever a token holds it.
+    Rounded, so that equal documents score equally everywhere.
     """
     rarities = {term: _rarity(term, statistics) for term in terms}
     weighed = dict.fromkeys(rarities, 0.0)

@@ -1,4 +1,4 @@
-"""Whether the right passage comes first: real questions among real distractors, against FTS5 over pairs and over words."""
+"""Whether the right passage comes first: real questions, real distractors, against FTS5 over pairs and over words."""
 
 import asyncio
 import sqlite3
