@@ -54,7 +54,7 @@ def _standing(status):
     return replay([ENTRIES[kind] for kind in ROADS[status]]).get(NAME)
 
 
-@pytest.mark.parametrize(("status", "kind"), itertools.product(ROADS, ENTRIES))
+@pytest.mark.parametrize(("status", "kind"), list(itertools.product(ROADS, ENTRIES)))
 def test_every_cell_of_the_table(status, kind):
     before = _standing(status)
     assert (before.status if before else None) == status
