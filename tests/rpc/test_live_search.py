@@ -67,6 +67,7 @@ async def test_with_the_parent_away_siblings_are_asked_and_the_answer_says_so(tm
             return nodes[SCHOOL].node.peers.can_dial(SIBLING)
 
         await until(known)
+        await until(lambda: _indexed(nodes, SIBLING, SIBLING))
         await nodes.stop(COUNTY)
         await nodes.stop(ROOT)
         answer = await nodes[SCHOOL].search("太极")
