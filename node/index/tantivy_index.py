@@ -34,6 +34,7 @@ from node.index.schema import as_tantivy
 T = TypeVar("T")
 COMMIT_AFTER_S: Final = 0.3
 COMMIT_RECORDS: Final = 1_000
+COMMIT_EVERY_S: Final = 1.0
 WRITER_IDLE_S: Final = 20.0
 INLINE_DOCUMENTS_MAX: Final = 50_000
 """A search among so few costs less than handing it to a thread."""
@@ -63,6 +64,7 @@ class TantivyIndex:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
         self._writer: Any = None
         self._uncommitted = 0
+        self._committed_s = 0.0
         self._beginnings = 0
         self._commit_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -107,8 +109,10 @@ class TantivyIndex:
         return self._taken.get(publisher, 0)
 
     async def _commit_in_a_moment(self, added: int) -> None:
+        """Commits cost tens of milliseconds each, so a flood of records is committed once a second."""
+        now_s = asyncio.get_running_loop().time()
         self._uncommitted += added
-        if self._uncommitted >= COMMIT_RECORDS:
+        if self._uncommitted >= COMMIT_RECORDS and now_s - self._committed_s >= COMMIT_EVERY_S:
             with contextlib.suppress(IndexDamaged):
                 await self.commit()
         elif self._commit_timer is None:
@@ -122,6 +126,7 @@ class TantivyIndex:
         if self._taken == self._positions:
             return
         reached, self._uncommitted, beginnings = dict(self._taken), 0, self._beginnings
+        self._committed_s = asyncio.get_running_loop().time()
         await self._in_thread(lambda: self._commit(reached))
         if beginnings != self._beginnings:
             return
