@@ -29,6 +29,7 @@ _RUNS: Final = re.compile(
     rf"|([^\W_{_CJK}]+)",
 )
 _CJK_RUN: Final = re.compile(f"[{_CJK}]+")
+_ASCII: Final = frozenset(map(chr, range(0x80)))
 _COMMON_WIDE: Final = tuple(zip("，：；！？（）\u3000", ",:;!?() ", strict=True))
 """NFKC's own answer for the wide punctuation of every Chinese sentence; replacing these first is only quicker."""
 _LATIN_WITH_ACCENTS: Final = (*range(0xC0, 0x250), *range(0x1E00, 0x1F00))
@@ -77,8 +78,8 @@ def tokens_of(folded: str) -> list[str]:
 
 
 def characters_of(folded: str) -> set[str]:
-    """Every CJK character of a folded text, for queries of one character."""
-    return set("".join(_CJK_RUN.findall("".join(set(folded)))))
+    """Every character of a folded text that is no ASCII, for queries of one character."""
+    return set(folded) - _ASCII
 
 
 def is_lone_character(token: str) -> bool:

@@ -5,7 +5,7 @@ documents come from.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from math import log
 from typing import Final
 
@@ -21,37 +21,55 @@ CANDIDATE_BOOSTS: Final = (1.5, 1.2, 1.0)
 """For finding candidates, where an engine adds up fields that each saturate by themselves."""
 _K1: Final = 1.2
 _B: Final = 0.75
+_COUNTED_ONE_BY_ONE_MAX: Final = 12
+"""So many terms are found quicker one after the other than by going through all tokens."""
 
 
-def score(terms: Sequence[str], fields: Sequence[Sequence[str]], statistics: TermStatistics) -> float:
-    """How well a document fits; `fields` are its tokens in the order of `FIELDS`.
+def joined(tokens: Iterable[str]) -> str:
+    """The tokens of a field as one text, two spaces apart: so that each has blanks of its own and can be counted."""
+    return "  ".join(tokens)
 
-    BM25F (Robertson & Zaragoza 2009, §3.6).
+
+def score(terms: Sequence[str], fields: Sequence[str], statistics: TermStatistics) -> float:
+    """How well a document fits; `fields` are its `joined` tokens in the order of `FIELDS`."""
+    return Scorer(terms, statistics).score(fields)
+
+
+class Scorer:
+    """BM25F for one query (Robertson & Zaragoza 2009, §3.6).
 
     A word's occurrences are weighed and added over the fields before they saturate: a title that shares one common
-    word with a question does not outweigh a text that answers it. A lone character counts wherever a token holds it.
-    Rounded, so that equal documents score equally everywhere.
+    word with a question does not outweigh a text that answers it.
     """
-    rarities = {term: _rarity(term, statistics) for term in terms}
-    weighed = dict.fromkeys(rarities, 0.0)
-    for tokens, boost, average in zip(fields, BOOSTS, statistics.average_lengths, strict=True):
-        longness = 1 - _B + _B * len(tokens) / average if average else 1.0
-        for term, count in _occurrences(rarities, tokens).items():
-            weighed[term] += boost * count / longness
-    total = sum(rarity * weighed[term] * (_K1 + 1) / (weighed[term] + _K1) for term, rarity in rarities.items())
-    return round(total, 6)
+
+    def __init__(self, terms: Sequence[str], statistics: TermStatistics) -> None:
+        self._rarities = {term: _rarity(term, statistics) for term in terms}
+        self._lone = tuple(term for term in self._rarities if is_lone_character(term))
+        self._whole = tuple((term, f" {term} ") for term in self._rarities if term not in self._lone)
+        self._fields = tuple(zip(BOOSTS, statistics.average_lengths, strict=True))
+
+    def score(self, fields: Sequence[str]) -> float:
+        """Rounded, so that equal documents score equally everywhere."""
+        weighed = dict.fromkeys(self._rarities, 0.0)
+        for text, (boost, average) in zip(fields, self._fields, strict=True):
+            weight = boost / (1 - _B + _B * (text.count("  ") + 1) / average if average else 1.0)
+            for term, count in self._counts(text):
+                weighed[term] += weight * count
+        return round(sum(self._rarities[term] * tf * (_K1 + 1) / (tf + _K1) for term, tf in weighed.items()), 6)
+
+    def _counts(self, text: str) -> list[tuple[str, int]]:
+        """How often each term stands there; a lone character wherever a token holds it, being in two pairs of a run."""
+        lone = [(term, (found + 1) // 2) for term in self._lone if (found := text.count(term))]
+        if len(self._whole) > _COUNTED_ONE_BY_ONE_MAX:
+            counts = Counter(filter(self._rarities.__contains__, text.split()))
+            return lone + [(term, counts[term]) for term, _ in self._whole if term in counts]
+        padded = f" {text} "
+        return lone + [(term, found) for term, blank in self._whole if (found := padded.count(blank))]
 
 
 def _rarity(term: str, statistics: TermStatistics) -> float:
     frequency = min(statistics.frequencies.get(term, 0), statistics.documents)
     return log(1 + (statistics.documents - frequency + 0.5) / (frequency + 0.5))
-
-
-def _occurrences(terms: Mapping[str, float], tokens: Sequence[str]) -> dict[str, int]:
-    counts: dict[str, int] = Counter(filter(terms.__contains__, tokens))
-    for term in filter(is_lone_character, terms):
-        counts[term] = (sum(term in token for token in tokens) + 1) // 2  # a character inside a run is in two pairs
-    return counts
 
 
 # --- statistics that an authority publishes --------------------------------------------------------------------------

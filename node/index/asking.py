@@ -15,7 +15,7 @@ from federation.catalogue import marks_of
 from federation.merging import add_facets
 from federation.naming import NodeName, parent_of
 from federation.query import Query, parse_query
-from federation.scoring import CANDIDATE_BOOSTS, score
+from federation.scoring import CANDIDATE_BOOSTS, Scorer
 from federation.search import (
     HITS_MAX,
     OFFSET_MAX,
@@ -24,7 +24,6 @@ from federation.search import (
     Hit,
     SearchAnswer,
     SearchRequest,
-    TermStatistics,
 )
 from node.index.cards import IndexedCard, snippet_of
 from node.index.counting import Averages, local_statistics
@@ -69,10 +68,11 @@ def answer(
     statistics = request.statistics or local_statistics(searcher, asked.query.terms, averages)
     hits: list[Hit] = []
     totals: dict[str, int] = {}
+    scorer = Scorer(asked.query.terms, statistics)
     for part, question in asked.parts():
         found = searcher.search(question, wanted, count=True)
         totals[part] = found.count
-        hits.extend(_hit(searcher, address, asked.query.terms, statistics) for _, address in found.hits)
+        hits.extend(_hit(searcher, address, asked.query.terms, scorer) for _, address in found.hits)
     hits.sort(key=lambda hit: (-hit.score, hit.key))
     is_estimate = totals.get(OPEN, 0) > FACETS_COUNTED_MAX
     return SearchAnswer(
@@ -186,11 +186,12 @@ def _unscored(query: Any) -> Any:
     return tantivy.Query.const_score_query(query, 0.0)
 
 
-def _hit(searcher: Any, address: Any, terms: Sequence[str], statistics: TermStatistics) -> Hit:
+def _hit(searcher: Any, address: Any, terms: Sequence[str], scorer: Scorer) -> Hit:
     kept = _stored.decode(bytes(searcher.doc(address)["stored"][0]))
-    fields = (kept.title.split(), kept.keywords.split(), kept.body.split())
     return msgspec.structs.replace(
-        kept.card, score=score(terms, fields, statistics), snippet=snippet_of(kept.descriptions, terms)
+        kept.card,
+        score=scorer.score((kept.title, kept.keywords, kept.body)),
+        snippet=snippet_of(kept.descriptions, terms),
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from federation.analysis import Analysis, characters_of, tokens_of
 from federation.catalogue import CatalogueEntry, Resource, ResourcePublished, audience_marks
 from federation.naming import NodeName, lineage, parent_of
+from federation.scoring import joined
 from federation.search import Hit
 
 SNIPPET_CHARS: Final = 300
@@ -33,7 +34,7 @@ class IndexedCard(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class IndexedDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """One resource, ready to be indexed; token fields are joined by spaces."""
+    """One resource, ready to be indexed; token fields as `federation.scoring.joined` has them."""
 
     key: str
     publisher: str
@@ -60,7 +61,7 @@ def document_of(
     title = _folded(analysis, (resource.title.zh, resource.title.en))
     keywords = _folded(analysis, resource.keywords)
     description = _folded(analysis, described)
-    body = _folded(analysis, (description, resource.provider, resource.contributor))
+    body = _BETWEEN.join((description, _folded(analysis, (resource.provider, resource.contributor))))
     title_characters = characters_of(title)
     return IndexedDocument(
         key=f"{publisher}#{resource.id}",
@@ -72,9 +73,9 @@ def document_of(
         title_characters=" ".join(title_characters),
         stored=IndexedCard(
             card=_card(resource, publisher, held_by, fingerprint=_fingerprint(title, description)),
-            title=" ".join(tokens_of(title)),
-            keywords=" ".join(tokens_of(keywords)),
-            body=" ".join(tokens_of(body)),
+            title=joined(tokens_of(title)),
+            keywords=joined(tokens_of(keywords)),
+            body=joined(tokens_of(body)),
             descriptions=tuple(text[:DESCRIPTION_CHARS_MAX] for text in described),
         ),
     )

@@ -12,7 +12,7 @@ import tantivy
 
 from node.index.cards import IndexedDocument
 
-INDEX_VERSION: Final = 2
+INDEX_VERSION: Final = 3
 TEXT_FIELDS: Final = ("title", "keywords", "body")
 FACETS: Final = ("section", "audience", "industry", "language", "type")
 OPEN: Final = "open"
@@ -58,7 +58,7 @@ def as_tantivy(document: IndexedDocument) -> Any:
     part = OPEN if OPEN_MARK in document.marks else RESTRICTED
     for name, length, text in zip(TEXT_FIELDS, _LENGTHS, texts, strict=True):
         made.add_text(field_of(part, name), text)
-        made.add_unsigned(length, text.count(" ") + 1 if text else 0)
+        made.add_unsigned(length, text.count("  ") + 1 if text else 0)
     made.add_text(field_of(part, "characters"), document.characters)
     made.add_text(field_of(part, "title_characters"), document.title_characters)
     if part == OPEN and crc32(document.key.encode()) % SAMPLED_ONE_IN == 0:

@@ -109,14 +109,15 @@ class TantivyIndex:
         return self._taken.get(publisher, 0)
 
     async def _commit_in_a_moment(self, added: int) -> None:
-        """Commits cost tens of milliseconds each, so a flood of records is committed once a second."""
-        now_s = asyncio.get_running_loop().time()
+        """A commit costs tens of milliseconds, so a flood of records is committed once a second."""
         self._uncommitted += added
-        if self._uncommitted >= COMMIT_RECORDS and now_s - self._committed_s >= COMMIT_EVERY_S:
+        is_flood = self._uncommitted >= COMMIT_RECORDS
+        wait_s = self._committed_s + COMMIT_EVERY_S - asyncio.get_running_loop().time() if is_flood else COMMIT_AFTER_S
+        if wait_s <= 0:
             with contextlib.suppress(IndexDamaged):
                 await self.commit()
         elif self._commit_timer is None:
-            self._commit_timer = asyncio.get_running_loop().call_later(COMMIT_AFTER_S, self._commit_soon)
+            self._commit_timer = asyncio.get_running_loop().call_later(wait_s, self._commit_soon)
 
     async def commit(self) -> None:
         """Make everything applied so far searchable. Raises IndexDamaged, IndexUnwritable."""
@@ -213,7 +214,8 @@ class TantivyIndex:
 
     def _commit_soon(self) -> None:
         self._commit_timer = None
-        task = asyncio.get_running_loop().create_task(self._commit_quietly(), name="index commit")
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._commit_quietly(), name="index commit")  # ended by its commit
         self._commits.add(task)
         task.add_done_callback(self._commits.discard)
 
