@@ -30,6 +30,9 @@ _TOLD_CHARS_MAX: Final = 80
 _TIME_MS_MAX: Final = 2**53
 _RELATIONS_REMEMBERED_MAX: Final = 4_096
 
+_CALL_FRAME: Final = pae("lln.call.v1", b"").removesuffix(b"0 ")
+_REPLY_FRAME: Final = pae("lln.reply.v1", b"").removesuffix(b"0 ")
+
 _INCLUDED_IN: Final[dict[Relation, frozenset[Relation]]] = {
     "self": frozenset(("self", "network")),
     "parent": frozenset(("parent", "ancestor", "network")),
@@ -102,7 +105,7 @@ class UnprovenReply(PeerUnreachable):
     en = "An answer came, but its signature does not hold or it answers another call; it was discarded."
 
 
-class CallHeader(msgspec.Struct, frozen=True, kw_only=True):
+class CallHeader(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a caller signs; sizes and meanings as in protos/lln/v1/call.proto."""
 
     suite: str = SUITE_ED25519
@@ -117,7 +120,7 @@ class CallHeader(msgspec.Struct, frozen=True, kw_only=True):
     payload_sha256: bytes
 
 
-class ReplyHeader(msgspec.Struct, frozen=True, kw_only=True):
+class ReplyHeader(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a responder signs; `body_sha256` is of the reply message, or of the error detail if `status` is not 0."""
 
     suite: str = SUITE_ED25519
@@ -141,7 +144,7 @@ class MethodRules(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms_max: int
 
 
-class SignedCall(msgspec.Struct, frozen=True, kw_only=True):
+class SignedCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A call as it arrived, nothing of it believed yet: `header` was read from exactly `header_bytes`."""
 
     header: CallHeader
@@ -150,7 +153,7 @@ class SignedCall(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes
 
 
-class SignedReply(msgspec.Struct, frozen=True, kw_only=True):
+class SignedReply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A reply as it arrived, nothing of it believed yet: `header` was read from exactly `header_bytes`."""
 
     header: ReplyHeader
@@ -158,7 +161,7 @@ class SignedReply(msgspec.Struct, frozen=True, kw_only=True):
     signature: bytes
 
 
-class AdmittedCall(msgspec.Struct, frozen=True, kw_only=True):
+class AdmittedCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A call that passed every check; only the gate makes them. `provisional`: our directory was not fresh."""
 
     caller: VerifiedNode
@@ -173,12 +176,22 @@ Judge = Callable[[VerifiedNode, bool], bool]
 raises a RefusedCall where the directory says no."""
 
 
+def call_text(header_bytes: bytes) -> bytes:
+    """What a caller signs: `pae("lln.call.v1", header_bytes)`, put together faster."""
+    return b"%b%d %b" % (_CALL_FRAME, len(header_bytes), header_bytes)
+
+
+def reply_text(header_bytes: bytes) -> bytes:
+    """What a responder signs: `pae("lln.reply.v1", header_bytes)`, put together faster."""
+    return b"%b%d %b" % (_REPLY_FRAME, len(header_bytes), header_bytes)
+
+
 def sign_call(header_bytes: bytes, signer: Signer) -> bytes:
-    return signer.sign(pae("lln.call.v1", header_bytes))
+    return signer.sign(call_text(header_bytes))
 
 
 def sign_reply(header_bytes: bytes, signer: Signer) -> bytes:
-    return signer.sign(pae("lln.reply.v1", header_bytes))
+    return signer.sign(reply_text(header_bytes))
 
 
 def call_digest(header_bytes: bytes, signature: bytes) -> bytes:
@@ -222,7 +235,7 @@ class Gate:
         # 5. By the node at the other end of the TLS connection.
         if header.caller != peer.name:
             raise WrongSignature(header.caller[:_TOLD_CHARS_MAX], f"came over the connection of {peer.name}")
-        if not peer.key.verify(pae("lln.call.v1", call.header_bytes), call.signature):
+        if not peer.key.verify(call_text(call.header_bytes), call.signature):
             raise WrongSignature(peer.name, "the signature does not hold")
         # 6. For the first time. Only now: an unsigned call must not fill this memory.
         self._callers.use_nonce(peer.name, header.nonce, expires_ms=_expires_ms(header), now_ms=now_ms)
@@ -271,7 +284,7 @@ def check_reply(
         raise UnprovenReply(responder, f"signed as {header.responder[:_TOLD_CHARS_MAX]}")
     if header.call_sha256 != call_sha256:
         raise UnprovenReply(responder, "it answers another call")
-    if not key.verify(pae("lln.reply.v1", reply.header_bytes), reply.signature):
+    if not key.verify(reply_text(reply.header_bytes), reply.signature):
         raise UnprovenReply(responder, "the signature does not hold")
     if header.status != status:
         raise UnprovenReply(responder, f"status {header.status} was signed, and {status} arrived")

@@ -32,7 +32,7 @@ class OperationReused(Conflict):
     en = "One operation id was used for two different requests."
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is to be signed and sent: a gRPC status number, and the reply message's bytes or the error detail's.
 
     `code` is the error's own; `is_final`: the same call can never be answered otherwise.

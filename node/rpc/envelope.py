@@ -28,7 +28,7 @@ _ERROR_BYTES_MAX: Final = 4 * (SUBJECT_CHARS_MAX + DETAIL_CHARS_MAX) + 64
 Metadata = Iterable[tuple[str, str | bytes]]
 
 
-class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+class Sealed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A header's bytes and their signature, as they stand in metadata: nothing of them read, nothing believed."""
 
     header_bytes: bytes = b""
@@ -47,7 +47,7 @@ class ToldError(msgspec.Struct, frozen=True, kw_only=True):
 def find(metadata: Metadata | None, header_key: str) -> Sealed:
     """The envelope in `metadata`, its parts empty where they are missing, oversize, or given twice."""
     header_bytes = signature = b""
-    for key, value in metadata or ():
+    for key, value in () if metadata is None else metadata:
         if key == header_key:
             header_bytes = b"" if header_bytes or isinstance(value, str) else value
         elif key == SIGNATURE:

@@ -25,7 +25,7 @@ from node.rpc.logs_service import LogsInbound, logs_service
 from node.rpc.node_service import NodeInbound, node_service
 from node.rpc.server import Busyness, SignedMethods
 from node.rpc.services import Service
-from node.rpc.tls import TlsMaterial, peer_of, server_credentials
+from node.rpc.tls import TlsMaterial, TlsPeers, server_credentials
 
 RECEIVED_BYTES_MAX: Final = 4 * 1024 * 1024 + 65_536
 """The largest request of any method (desk.proto), and its envelope; the gate then holds each method to its own."""
@@ -76,10 +76,11 @@ class NodeServer:
         self._material = material
         self._busyness = busyness or Busyness()
         self._answers = FirstAnswers(store=store, clock=clock)
+        tls_peers = TlsPeers(chains)
         epoch = randomness.token(EPOCH_BYTES)
         self._signed = SignedMethods(
             identity=identity,
-            chains=chains,
+            tls_peers=tls_peers,
             gate=Gate(own_name=identity.name, root=identity.root, epoch=epoch, judge=judge, limit=limit),
             answers=self._answers,
             clock=clock,
@@ -94,7 +95,7 @@ class NodeServer:
             desk_service(desk),
         )
         self._health = health.aio.HealthServicer()
-        self._reflection = _ForOwnPeople([one.name for one in self._services], identity, chains, clock)
+        self._reflection = _ForOwnPeople([one.name for one in self._services], identity, tls_peers, clock)
         self._running = contextlib.AsyncExitStack()
         self._server: grpc.aio.Server | None = None
 
@@ -138,10 +139,10 @@ class NodeServer:
 class _ForOwnPeople(reflection.aio.ReflectionServicer):
     """Reflection tells what there is to attack, so only who holds this node's own keys may ask."""
 
-    def __init__(self, services: list[str], identity: Identity, chains: ChainVerifier, clock: Clock) -> None:
+    def __init__(self, services: list[str], identity: Identity, tls_peers: TlsPeers, clock: Clock) -> None:
         super().__init__([*services, health.SERVICE_NAME, reflection.SERVICE_NAME])
         self._identity = identity
-        self._chains = chains
+        self._tls_peers = tls_peers
         self._clock = clock
 
     async def ServerReflectionInfo(  # type: ignore[override]  # noqa: N802  # the stub mistakes the generator for a coroutine
@@ -155,7 +156,7 @@ class _ForOwnPeople(reflection.aio.ReflectionServicer):
 
     def _is_own(self, context: Any) -> bool:
         try:
-            peer = peer_of(context.auth_context(), self._chains, self._clock.now_ms())
+            peer = self._tls_peers.peer_of(context.auth_context(), self._clock.now_ms())
         except LlnError:
             return False
         return peer.name == self._identity.name

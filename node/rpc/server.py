@@ -14,7 +14,6 @@ import grpc
 import msgspec
 
 from federation.calls import AdmittedCall, Gate, MethodRules, ReplyHeader, SignedCall, call_digest, sign_reply
-from federation.certificates import ChainVerifier
 from federation.errors import Unavailable
 from federation.naming import NodeName
 from node.ports import Clock, Identity
@@ -22,7 +21,7 @@ from node.rpc import envelope
 from node.rpc.answers import Answer, FirstAnswers, answer_to
 from node.rpc.envelope import Sealed
 from node.rpc.status_codes import STATUS_BY_NUMBER
-from node.rpc.tls import peer_of
+from node.rpc.tls import TlsPeers
 
 Unary = Callable[[AdmittedCall, bytes], Awaitable[bytes]]
 Streaming = Callable[[AdmittedCall, bytes], AsyncGenerator[bytes, None]]
@@ -69,7 +68,7 @@ class SignedMethods:
         self,
         *,
         identity: Identity,
-        chains: ChainVerifier,
+        tls_peers: TlsPeers,
         gate: Gate,
         answers: FirstAnswers,
         clock: Clock,
@@ -78,7 +77,7 @@ class SignedMethods:
     ) -> None:
         """`heard_from` is told the name of each caller whose call was admitted."""
         self._identity = identity
-        self._chains = chains
+        self._tls_peers = tls_peers
         self._gate = gate
         self._answers = answers
         self._clock = clock
@@ -144,7 +143,7 @@ class SignedMethods:
         self, sealed: Sealed, payload: bytes, rules: MethodRules, context: Any
     ) -> tuple[SignedCall, AdmittedCall]:
         now_ms = self._clock.now_ms()
-        peer = peer_of(context.auth_context(), self._chains, now_ms)
+        peer = self._tls_peers.peer_of(context.auth_context(), now_ms)
         call = envelope.read_call(sealed, payload)
         admitted = self._gate.admit(call, rules, peer=peer, now_ms=now_ms)
         self._heard_from(peer.name)

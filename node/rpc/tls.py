@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import grpc
 
-from federation.certificates import ChainVerifier, VerifiedNode
+from federation.certificates import VERIFIED_CHAINS_MAX, ChainVerifier, VerifiedNode
 from federation.errors import UntrustedPeer
 
 _LEAF: Final = "x509_pem_cert"
@@ -55,19 +55,31 @@ def channel_credentials(tls: tuple[bytes, bytes], root_pem: bytes) -> grpc.Chann
     return grpc.ssl_channel_credentials(root_certificates=root_pem, private_key=tls[0], certificate_chain=tls[1])
 
 
-def peer_of(properties: Mapping[str, Sequence[bytes]], chains: ChainVerifier, now_ms: int) -> VerifiedNode:
-    """The verified node at the other end, from a call's TLS properties: the handshake has shown its whole chain.
+class TlsPeers:
+    """Reads the verified node at the other end from a call's TLS properties: the handshake has shown its whole chain.
 
-    Asked on every call, so that a certificate which expires under an open connection ends its use. Raises
-    NoCertificateShown, or what `ChainVerifier` raises.
+    Asked on every call, so that a certificate which expires under an open connection ends its use. What has been shown
+    before is known by its very bytes, which is all that a call can afford.
     """
-    leaf, above = properties.get(_LEAF), properties.get(_ABOVE)
-    if not leaf:
-        raise NoCertificateShown("TLS peer", "no certificate in the handshake")
-    chain = above[0] if above else b""
-    if not chain.startswith(leaf[0]):  # a server's TLS library leaves the leaf out of the chain, a client's does not
-        chain = leaf[0] + chain
-    return chains.tls_pem(chain, now_ms)
+
+    def __init__(self, chains: ChainVerifier) -> None:
+        self._chains = chains
+        self._known: dict[tuple[bytes, bytes], VerifiedNode] = {}
+
+    def peer_of(self, properties: Mapping[str, Sequence[bytes]], now_ms: int) -> VerifiedNode:
+        """Raises NoCertificateShown, or what `ChainVerifier` raises."""
+        leaf, above = b"".join(properties.get(_LEAF, ())), b"".join(properties.get(_ABOVE, ()))
+        known = self._known.get((leaf, above))
+        if known is not None and known.not_before_ms <= now_ms <= known.not_after_ms:
+            return known
+        if not leaf:
+            raise NoCertificateShown("TLS peer", "no certificate in the handshake")
+        # A server's TLS library leaves the leaf out of the chain, a client's does not.
+        verified = self._chains.tls_pem(above if above.startswith(leaf) else leaf + above, now_ms)
+        if len(self._known) >= VERIFIED_CHAINS_MAX:
+            self._known.clear()
+        self._known[leaf, above] = verified
+        return verified
 
 
 def _configuration(tls: tuple[bytes, bytes], root_pem: bytes) -> grpc.ServerCertificateConfiguration:

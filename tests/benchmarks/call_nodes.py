@@ -23,22 +23,24 @@ from federation.certificates import ChainVerifier
 from federation.checkpoints import sign_checkpoint
 from federation.directory import NodeDescription
 from federation.keys import KeyInMemory
+from federation.logs import Entry, LogId, Page
 from federation.naming import NodeName
 from federation.search import Coverage, Hit, SearchAnswer, SearchRequest, SourceStatus, TermStatistics
 from node.host.clock import SystemClock, SystemRandomness
 from node.host.identity import OwnIdentity, OwnKeys
-from node.ports import PeerHello
-from node.rpc import wire
+from node.ports import PeerHello, PushReceipt
+from node.rpc import wire, wire_logs
 from node.rpc.hosting import NodeServer
 from node.rpc.peers import GrpcPeers
 from node.rpc.server import Busyness
 from node.rpc.tls import channel_credentials, server_credentials
 from node.storage.sqlite_store import open_sqlite
-from protos.lln.v1 import catalogue_pb2, catalogue_pb2_grpc, directory_pb2, directory_pb2_grpc
+from protos.lln.v1 import catalogue_pb2_grpc, directory_pb2, directory_pb2_grpc, logs_pb2_grpc
 from tests.support.small_network import Member, found
 
 UNLIMITED = RateLimit(calls_per_second=1e9, burst=1_000_000_000)
 MANY = Busyness(calls=4_096, calls_per_peer=4_096)
+ANYBODY = NodeName("anybody.lln.internal")
 SPECTRUM = ("hobbies_interests", "书法与篆刻入门", "Calligraphy and seal carving for beginners")
 REQUEST = SearchRequest(text="书法 入门", scope="network", asker="no1-middle.jiulongpo.chongqing.lln.internal")
 DESCRIPTION = NodeDescription(
@@ -85,6 +87,26 @@ def ten_hits() -> SearchAnswer:
     )
 
 
+PAGE = Page(
+    log=LogId(origin=NodeName("no1-middle.jiulongpo.chongqing.lln.internal"), topic="catalogue"),
+    start=0,
+    entries=tuple(
+        Entry.full(b'{"id":"calligraphy-%04d","salt":"' % number + b"x" * 600 + b'"}') for number in range(500)
+    ),
+    checkpoint_note=b"x" * 400,
+    consistency_proof=(b"h" * 32,) * 12,
+)
+_SIGNER = KeyInMemory(b"k" * 32)
+_SIGNED = b"x" * 200
+_SIGNATURE = _SIGNER.sign(_SIGNED)
+
+
+def prove_and_sign() -> None:
+    """What one end of a signed call cannot do without."""
+    _SIGNER.sign(_SIGNED)
+    _SIGNER.public.verify(_SIGNED, _SIGNATURE)
+
+
 class Behind:
     """What stands behind every service: the same answer each time, after `pause_s`."""
 
@@ -107,6 +129,9 @@ class Behind:
 
     async def describe(self, caller: NodeName, description: NodeDescription) -> None:
         return None
+
+    async def push(self, caller: NodeName, page: Page, confirmed_at_ms: int) -> PushReceipt:
+        return PushReceipt(size=page.end, cosignature=b"", holdings=())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,11 +252,11 @@ class BareCatalogue(catalogue_pb2_grpc.CatalogueServicer):
         self._behind = behind
 
     async def Search(self, request, context):  # type: ignore[no-untyped-def, override]  # noqa: N802  # gRPC names it
-        caller = NodeName("anybody.lln.internal")
-        return wire.write_answer(await self._behind.answer(caller, wire.read_search(request)))
+        if any(key == "sign" for key, _ in context.invocation_metadata()):
+            prove_and_sign()
+        return wire.write_answer(await self._behind.answer(ANYBODY, wire.read_search(request)))
 
-    async def Statistics(self, request, context):  # type: ignore[no-untyped-def, override]  # noqa: N802  # gRPC names it
-        return catalogue_pb2.StatisticsReply()
+    Statistics = Search  # not measured
 
 
 class BareDirectory(directory_pb2_grpc.DirectoryServicer):
@@ -239,13 +264,21 @@ class BareDirectory(directory_pb2_grpc.DirectoryServicer):
         self._behind = behind
 
     async def Describe(self, request, context):  # type: ignore[no-untyped-def, override]  # noqa: N802  # gRPC names it
-        await self._behind.describe(NodeName("anybody.lln.internal"), wire.read_description(request.description))
+        await self._behind.describe(ANYBODY, wire.read_description(request.description))
         return directory_pb2.DescribeReply()
 
+    Resolve = Renew = Describe  # not measured
 
-for _method in ("Resolve", "Renew"):
-    setattr(BareDirectory, _method, BareDirectory.Describe)
-BareDirectory.__abstractmethods__ = frozenset()
+
+class BareLogs(logs_pb2_grpc.LogsServicer):
+    def __init__(self, behind: Behind) -> None:
+        self._behind = behind
+
+    async def Push(self, request, context):  # type: ignore[no-untyped-def, override]  # noqa: N802  # gRPC names it
+        page = wire_logs.read_page(request.page)
+        return wire_logs.write_receipt(await self._behind.push(ANYBODY, page, request.confirmed_at_ms))
+
+    Held = Read = Watch = ReportFork = Push  # not measured
 
 
 @asynccontextmanager
@@ -253,6 +286,7 @@ async def serving_bare(identity: OwnIdentity, behind: Behind) -> AsyncIterator[i
     server = grpc.aio.server()
     catalogue_pb2_grpc.add_CatalogueServicer_to_server(BareCatalogue(behind), server)
     directory_pb2_grpc.add_DirectoryServicer_to_server(BareDirectory(behind), server)
+    logs_pb2_grpc.add_LogsServicer_to_server(BareLogs(behind), server)
     port = server.add_secure_port("127.0.0.1:0", server_credentials(identity, mutual=True))
     await server.start()
     yield port

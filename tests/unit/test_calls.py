@@ -24,7 +24,9 @@ from federation.calls import (
     WrongEpoch,
     WrongSignature,
     call_digest,
+    call_text,
     check_reply,
+    reply_text,
     sign_call,
     sign_reply,
 )
@@ -464,6 +466,12 @@ def test_a_reply_with_one_bit_flipped_is_discarded(data):
         return  # it can no longer be read, and so proves nothing
     with pytest.raises(UnprovenReply):
         check(told, body=parts[2])
+
+
+@given(st.binary(max_size=2_000))
+def test_what_is_signed_is_framed_like_everything_that_is_signed(header_bytes):
+    assert call_text(header_bytes) == pae("lln.call.v1", header_bytes)
+    assert reply_text(header_bytes) == pae("lln.reply.v1", header_bytes)
 
 
 def test_a_signature_for_a_call_never_serves_as_one_for_a_reply():
