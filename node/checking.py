@@ -21,7 +21,7 @@ from node.host.homes import Home
 from node.host.identity import OwnIdentity
 from node.host.key_files import key_faults, open_identity
 from node.rpc.peers import GrpcPeers
-from node.storage.sqlite_store import open_readonly
+from node.storage.opening import open_to_look
 
 DAY_MS: Final = 86_400_000
 FREE_BYTES_LEAST: Final = 200 * 1024 * 1024
@@ -46,16 +46,16 @@ async def check_home(home_path: Path) -> AsyncIterator[Finding]:
         return
     for fault in key_faults(home):
         yield _from_error("keys", fault, f'chmod -R go-rwx "{home.keys}"')
-    async for finding in _database(home, identity):
+    async for finding in _database(home, identity, settings.storage.postgres):
         yield finding
     yield _certificate(identity, clock.now_ms())
     async for finding in _parent(settings, identity, clock):
         yield finding
 
 
-async def _database(home: Home, identity: OwnIdentity) -> AsyncIterator[Finding]:
+async def _database(home: Home, identity: OwnIdentity, postgres: str | None) -> AsyncIterator[Finding]:
     try:
-        async with open_readonly(home.database, own_node=identity.name) as store:
+        async with open_to_look(home.database, own_node=identity.name, postgres=postgres) as store:
             faults = await store.faults()
             logs = await store.read(lambda tx: tuple(tx.logs.all()))
     except LlnError as error:
@@ -136,7 +136,7 @@ async def _reach(endpoint: str) -> Finding:
     try:
         async with asyncio.timeout(TIMEOUT_S):
             await loop.getaddrinfo(host.strip("[]"), int(port))
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, UnicodeError) as error:  # UnicodeError: labels that no DNS name can have
         return Finding(
             step="lookup",
             severity="fault",
@@ -148,7 +148,7 @@ async def _reach(endpoint: str) -> Finding:
         async with asyncio.timeout(TIMEOUT_S):
             _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
         writer.close()
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, OverflowError) as error:  # OverflowError: a port above 65535
         return Finding(
             step="tcp",
             severity="fault",

@@ -37,7 +37,27 @@ class SessionThread:
         self._thread.shutdown(wait=False)
 
 
-class PostgresStore:
+class PostgresReadings:
+    """What can be done with a database without writing to it; made by `open_postgres_readonly`."""
+
+    def __init__(self, readers: Sequence[SessionThread], own_node: NodeName) -> None:
+        self._pool = ReaderPool(readers)
+        self._own_node = own_node
+
+    async def read(self, unit: Callable[[Transaction], T]) -> T:
+        async with self._pool.reader() as reader:
+            return await reader.run(lambda session: read_unit(session, unit, own_node=self._own_node))
+
+    async def faults(self) -> tuple[str, ...]:
+        """Always empty: the server checks its own pages, and says so when one is read."""
+        return ()
+
+    async def close(self) -> None:
+        for reader in await self._pool.close():
+            await reader.close()
+
+
+class PostgresStore(PostgresReadings):
     """`node.ports.Store` over one PostgreSQL database; made by `open_postgres`."""
 
     def __init__(
@@ -49,9 +69,8 @@ class PostgresStore:
         seal: Seal,
         now_ms: Callable[[], int],
     ) -> None:
+        super().__init__(readers, own_node)
         self._writer = writer
-        self._pool = ReaderPool(readers)
-        self._own_node = own_node
         self._seal = seal
         self._now_ms = now_ms
         self._group_commit = GroupCommit(self._commit)
@@ -59,18 +78,13 @@ class PostgresStore:
     def write(self, unit: Callable[[Transaction], T]) -> Coroutine[Any, Any, T]:
         return self._group_commit.write(unit)
 
-    async def read(self, unit: Callable[[Transaction], T]) -> T:
-        async with self._pool.reader() as reader:
-            return await reader.run(lambda session: read_unit(session, unit, own_node=self._own_node))
-
     def on_commit(self, told: Callable[[frozenset[LogId]], None]) -> None:
         self._group_commit.on_commit(told)
 
     async def close(self) -> None:
         """Write what waits, let the readers end, and disconnect."""
         await self._group_commit.close()
-        for reader in await self._pool.close():
-            await reader.close()
+        await super().close()
         await self._writer.close()
 
     async def _commit(self, units: Sequence[Unit]) -> Committed:
@@ -103,3 +117,18 @@ async def open_postgres(
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def open_postgres_readonly(conninfo: str, *, own_node: NodeName) -> AsyncIterator[PostgresReadings]:
+    """Connect to look, whether or not a node is running on it; nothing is locked, made or migrated.
+
+    Raises DatabaseUnreachable, DatabaseClosed, EngineTooOld.
+    """
+    reader = SessionThread(PostgresSession(conninfo, own_node=own_node, writes=False), "reader")
+    readings = PostgresReadings([reader], own_node)
+    try:
+        await reader.run(PostgresSession.prepare)
+        yield readings
+    finally:
+        await readings.close()

@@ -15,7 +15,7 @@ from node.storage.errors import (
     RowsClash,
     SchemaTooNew,
 )
-from node.storage.opening import open_store
+from node.storage.opening import open_store, open_to_look
 from tests.support.stores import OWN, check_log_holds_together, opened, seal
 
 TERMINATE = (
@@ -125,12 +125,29 @@ async def test_a_home_is_kept_to_one_process_whatever_its_engine(database, tmp_p
         assert await store.read(lambda tx: tx.logs.all()) == []
 
 
+async def test_a_database_is_looked_at_while_a_node_writes_to_it(database, tmp_path):
+    place = tmp_path / "node.db"
+    async with opened(database) as store:
+        await store.write(lambda tx: tx.logs.append(OWN, [b"a"]))
+        async with open_to_look(place, own_node=OWN.origin, postgres=database) as readings:
+            assert await readings.faults() == ()
+            [stored] = await readings.read(lambda tx: tx.logs.all())
+            assert stored.head.size == 1
+    with pytest.raises(DatabaseUnreachable):
+        async with open_to_look(place, own_node=OWN.origin, postgres=f"{database}_absent"):
+            pass
+    assert not place.exists()
+
+
 async def test_without_the_driver_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "node.storage.postgres_store", raising=False)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     monkeypatch.delitem(sys.modules, "node.storage.postgres_session", raising=False)
-    with pytest.raises(DriverMissing, match="psycopg"):
-        async with open_store(
-            tmp_path / "node.db", own_node=OWN.origin, seal=seal, now_ms=lambda: 1, postgres="dbname=lln"
-        ):
-            pass
+    place, elsewhere = tmp_path / "node.db", "dbname=lln"
+    for opening in (
+        open_store(place, own_node=OWN.origin, seal=seal, now_ms=lambda: 1, postgres=elsewhere),
+        open_to_look(place, own_node=OWN.origin, postgres=elsewhere),
+    ):
+        with pytest.raises(DriverMissing, match="psycopg"):
+            async with opening:
+                pass
