@@ -100,8 +100,7 @@ class Searching:
         if not told.answers:
             local = await self._local(request)
             return msgspec.structs.replace(local, sources=(*local.sources, *told.sources))
-        found = told.answers[0]
-        return msgspec.structs.replace(found, sources=(*found.sources, *told.sources)[:256])
+        return msgspec.structs.replace(told.answers[0], sources=told.sources[:256])
 
     # --- near --------------------------------------------------------------------------------------------------------
 
@@ -228,7 +227,9 @@ class Searching:
             return _Told(answers=(), sources=(_status(name, _outcome(failure), str(failure)),))
         self._dealings.succeeded(name)
         ms = int((self._clock.monotonic_s() - started) * 1_000)
-        called = SourceStatus(node=name, outcome="ok" if found.hits else "empty", hits=len(found.hits), ms=ms)
+        said = next((source for source in found.sources if source.node == name), None)
+        fresh = SourceStatus(node=name, outcome="ok" if found.hits else "empty", hits=len(found.hits))
+        called = msgspec.structs.replace(said or fresh, ms=ms)
         return _Told(answers=(found,), sources=(*(s for s in found.sources if s.node != name), called))
 
     async def _last_statistics(self, request: SearchRequest) -> TermStatistics | None:

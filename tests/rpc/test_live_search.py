@@ -97,3 +97,49 @@ async def test_pages_lose_nothing(tmp_path):
         pages = [await nodes[ROOT].search("摄影", limit=5, offset=offset) for offset in (0, 5, 10)]
         ids = [hit.id for page in pages for hit in page.hits]
         assert sorted(ids) == sorted(f"r{number}" for number in range(12))
+
+
+async def test_through_a_parent_that_asks_onward_the_whole_network_answers_and_each_source_is_named_once(tmp_path):
+    async with network(tmp_path, "county", "far", "school-a.county", "school-c.far") as nodes:
+        await nodes[STRANGER].publish("far", "外省的 书法 课")
+        await until(lambda: _indexed(nodes, ROOT, STRANGER))
+        nodes[SCHOOL].node.peers._endpoints.pop(ROOT, None)  # a hub whose address has not come down to the school
+        answer = await nodes[SCHOOL].search("书法")
+        assert [hit.id for hit in answer.hits] == ["far"]
+        named = [source.node for source in answer.sources]
+        assert sorted(named) == sorted({SCHOOL, COUNTY, ROOT})
+        by_node = {source.node: source for source in answer.sources}
+        assert by_node[ROOT].index_position == 1
+        assert answer.coverage.is_whole
+
+
+async def test_an_answer_without_the_hub_says_what_it_lacks(tmp_path):
+    async with network(tmp_path, "county", "school-a.county") as nodes:
+        await nodes[SCHOOL].publish("own", "本校的 书法 课")
+        await until(lambda: _indexed(nodes, COUNTY, SCHOOL))
+        await nodes.stop(ROOT)
+        through_county = await nodes[SCHOOL].search("书法")
+        outcomes = {source.node: source.outcome for source in through_county.sources}
+        assert [hit.id for hit in through_county.hits] == ["own"]
+        assert outcomes[ROOT] not in ("ok", "empty")
+        assert not through_county.coverage.is_whole or ROOT in outcomes
+        await nodes.stop(COUNTY)
+        alone = await nodes[SCHOOL].search("书法")
+        assert [hit.id for hit in alone.hits] == ["own"]
+        assert not alone.coverage.is_whole
+        assert set(alone.coverage.silent) >= {COUNTY, ROOT}
+        assert not alone.total_is_exact
+
+
+async def test_after_a_day_of_silence_siblings_score_by_the_parents_last_statistics(tmp_path):
+    async with network(tmp_path, "county", "school-a.county") as nodes:
+        await nodes[SCHOOL].publish("own", "书法")
+        await until(lambda: _indexed(nodes, COUNTY, SCHOOL))
+        school = nodes[SCHOOL].node
+        school.meeting._statistics_at_ms = 0
+        await school.meeting.meet(COUNTY)
+        with_parent = await nodes[SCHOOL].search("书法")
+        await nodes.stop(ROOT)
+        await nodes.stop(COUNTY)
+        alone = await nodes[SCHOOL].search("书法")
+        assert alone.hits[0].score == pytest.approx(with_parent.hits[0].score)
