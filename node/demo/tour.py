@@ -145,18 +145,15 @@ def holds(question: Question, answer: SearchAnswer) -> bool:
 
 def questions_about(catalogue: dict[NodeName, list[Resource]], askers: Sequence[NodeName]) -> list[Question]:
     """For a catalogue that brings no questions: titles of some of its resources, asked from elsewhere."""
-    chosen = [(publisher, resources[len(resources) // 2]) for publisher, resources in catalogue.items() if resources]
-    return [
-        Question(
-            asker=askers[at % len(askers)],
-            query=resource.title.zh or resource.title.en,
-            scope="network",
-            expects_id=resource.id,
-            top=50,
-        )
-        for at, (publisher, resource) in enumerate(chosen)
-        if resource.share_scope.reach == "network" and askers[at % len(askers)] != publisher
-    ]
+    questions: list[Question] = []
+    for at, (publisher, resources) in enumerate(catalogue.items()):
+        elsewhere = [name for name in askers if name != publisher]
+        chosen = next((one for one in resources[len(resources) // 2 :] if one.share_scope.reach == "network"), None)
+        if chosen is not None and elsewhere:
+            query = chosen.title.zh or chosen.title.en
+            asker = elsewhere[at % len(elsewhere)]
+            questions.append(Question(asker=asker, query=query, scope="network", expects_id=chosen.id, top=50))
+    return questions
 
 
 def _as_asked(question: Question) -> desk.SearchAsked:

@@ -150,11 +150,12 @@ async def _run(home, ready, *, dialable):
 
         door = running._door.follow
 
-        async def follow(*, need):
-            await door(need=need)
+        async def follow(*, need):  # never shut: with port 0 it would open elsewhere than an invite just said
+            await door(need=True)
             node.addresses.enrolment_endpoint = f"127.0.0.1:{running._door.port}"
 
         running._door.follow = follow
+        running._door.close = lambda: door(need=False)
         await running._door.follow(need=True)
         await running.until_stopped(told)
 
