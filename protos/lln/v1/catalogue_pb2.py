@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.lln.v1 import rules_pb2 as protos_dot_lln_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/lln/v1/catalogue.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\" \n\rSearchRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"\x1d\n\x0bSearchReply\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\x0c\"\x13\n\x11StatisticsRequest\"4\n\x0fStatisticsReply\x12\x12\n\nstatistics\x18\x01 \x01(\x0c\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x03\x32\xa6\x01\n\tCatalogue\x12\x44\n\x06Search\x12\x15.lln.v1.SearchRequest\x1a\x13.lln.v1.SearchReply\"\x0e\xf2\xd4\x18\n\n\x02\x06\x04\x18\x01(\x80\x80\x08\x12S\n\nStatistics\x12\x19.lln.v1.StatisticsRequest\x1a\x17.lln.v1.StatisticsReply\"\x11\xf2\xd4\x18\r\n\x02\x06\x04\x18\x01(\x80\x08\x30\xb0\xea\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/lln/v1/catalogue.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\" \n\rSearchRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"\x1d\n\x0bSearchReply\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\x0c\"\x13\n\x11StatisticsRequest\"4\n\x0fStatisticsReply\x12\x12\n\nstatistics\x18\x01 \x01(\x0c\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x03\x32\xa8\x01\n\tCatalogue\x12\x46\n\x06Search\x12\x15.lln.v1.SearchRequest\x1a\x13.lln.v1.SearchReply\"\x10\xf2\xd4\x18\x0c\n\x02\x06\x04\x18\x01(\x80\x80\x08@\x01\x12S\n\nStatistics\x12\x19.lln.v1.StatisticsRequest\x1a\x17.lln.v1.StatisticsReply\"\x11\xf2\xd4\x18\r\n\x02\x06\x04\x18\x01(\x80\x08\x30\xb0\xea\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.lln.v1.catalogue_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CATALOGUE'].methods_by_name['Search']._loaded_options = None
-  _globals['_CATALOGUE'].methods_by_name['Search']._serialized_options = b'\362\324\030\n\n\002\006\004\030\001(\200\200\010'
+  _globals['_CATALOGUE'].methods_by_name['Search']._serialized_options = b'\362\324\030\014\n\002\006\004\030\001(\200\200\010@\001'
   _globals['_CATALOGUE'].methods_by_name['Statistics']._loaded_options = None
   _globals['_CATALOGUE'].methods_by_name['Statistics']._serialized_options = b'\362\324\030\r\n\002\006\004\030\001(\200\0100\260\352\001'
   _globals['_SEARCHREQUEST']._serialized_start=68
@@ -45,5 +45,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATISTICSREPLY']._serialized_start=154
   _globals['_STATISTICSREPLY']._serialized_end=206
   _globals['_CATALOGUE']._serialized_start=209
-  _globals['_CATALOGUE']._serialized_end=375
+  _globals['_CATALOGUE']._serialized_end=377
 # @@protoc_insertion_point(module_scope)
