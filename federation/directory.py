@@ -211,12 +211,24 @@ def judge(standing: Standing | None, *, name: NodeName, certificate: str, age_ms
     """
     if standing is None:
         raise CallerNotAdmitted(name, "its authority's directory does not name it")
-    if standing.status == "suspended":
-        raise CallerSuspended(name, standing.reason)
-    if standing.status in ("revoked", "moved"):
-        raise CallerRevoked(name, standing.reason or f"moved to {standing.moved_to}")
+    check_standing(standing)
     if certificate not in standing.certificates:
         raise CallerNotAdmitted(name, "another certificate is recorded for it")
+    return carries(name, age_ms=age_ms, reads_catalogue=reads_catalogue)
+
+
+def check_standing(standing: Standing) -> None:
+    """Raises CallerSuspended or CallerRevoked for a node that is not active."""
+    if standing.status == "suspended":
+        raise CallerSuspended(standing.name, standing.reason)
+    if standing.status in ("revoked", "moved"):
+        raise CallerRevoked(standing.name, f"moved to {standing.moved_to}" if standing.moved_to else standing.reason)
+
+
+def carries(name: NodeName, *, age_ms: int, reads_catalogue: bool) -> bool:
+    """Whether what was known `age_ms` ago still carries a call from `name` (DESIGN.md §3, Status): fresh, as it is;
+    up to 24 hours everything and up to 7 days reads of the catalogue, provisionally (True). Raises DirectoryTooOld.
+    """
     age = freshness(age_ms)
     if age == "too_old" or (age == "catalogue_only" and not reads_catalogue):
         raise DirectoryTooOld(name, f"directory last confirmed {age_ms // 3_600_000} hours ago")

@@ -21,6 +21,7 @@ DAY_MS: Final = 24 * 3_600_000
 SOON_MS: Final = 30 * DAY_MS
 SLOW_MS: Final = 5 * 60_000
 CLOCK_APART_MS: Final = 30_000
+NAMED_MAX: Final = 10
 _NOT_ADMITTED: Final = (CallerSuspended.code, CallerRevoked.code)
 _WORST: Final = {"good": 0, "notice": 1, "warning": 2, "fault": 3}
 
@@ -66,6 +67,7 @@ class Inspecting:
             for finding in (self._parent_finding(), self._clock_finding(), self._certificate_finding(), _forks(forks))
             if finding is not None
         ]
+        findings.extend(self._provisional_findings())
         findings.extend(self._refusal_findings())
         children: dict[str, int] = {}
         for child in self._vouching.children():
@@ -213,6 +215,34 @@ class Inspecting:
             en="The node certificate has expired." if left_ms <= 0 else f"It expires in {left_ms // DAY_MS} days.",
             remedy="lln check",
         )
+
+    def _provisional_findings(self) -> list[Finding]:
+        """Who was let in while the directory was stale: so far, and wrongly, as is known by now."""
+        ledger, findings = self._vouching.ledger(), []
+        if ledger.regretted:
+            named = ", ".join(dict.fromkeys(f"{one.caller} ({one.status})" for one in ledger.regrets[-NAMED_MAX:]))
+            findings.append(
+                Finding(
+                    step="provisional calls",
+                    severity="warning",
+                    zh=f"失联期间放行过 {ledger.regretted} 个当时已被暂停、撤销或迁走的节点:{named}。"
+                    "请核对它们送来的内容。",
+                    en=f"While cut off, {ledger.regretted} nodes were let in that had been suspended, revoked or moved "
+                    f"already: {named}. Look at what they brought.",
+                    remedy="lln peers",
+                )
+            )
+        if ledger.waiting and (self._vouching.directory_age_ms(self._parent) or 0 if self._parent else 0) >= FRESH_MS:
+            calls = sum(one.calls for one in ledger.waiting) + ledger.unnamed
+            findings.append(
+                Finding(
+                    step="provisional calls",
+                    severity="notice",
+                    zh=f"与上级失联期间暂时放行了 {len(ledger.waiting)} 个节点的 {calls} 次调用,恢复后会重新核对。",
+                    en=f"While cut off, {calls} calls of {len(ledger.waiting)} nodes were let in provisionally.",
+                )
+            )
+        return findings
 
     def _refusal_findings(self) -> list[Finding]:
         return [

@@ -1,19 +1,20 @@
 """Meeting: hello to the parent, now and then, and what follows from it.
 
 What lives here: learning the addresses of the lineage, telling the parent when this node's own description has changed,
-and renewing the node certificate in time. What must not: logs (`forwarding.py`, `following.py`).
+renewing the node certificate in time, and, after an outage, asking again about whoever was admitted meanwhile. What
+must not: logs (`forwarding.py`, `following.py`).
 """
 
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
 from federation import canonical
 from federation.certificate_profile import read_authority, renewal_due_ms
-from federation.directory import NodeDescription
-from federation.errors import LlnError
+from federation.directory import NodeDescription, Status
+from federation.errors import LlnError, PeerRefused
 from federation.naming import NodeName, parent_of
 from federation.sync import backoff_s
 from node.ports import Clock, Identity, PeerHello, Peers, Randomness, Store
@@ -25,6 +26,8 @@ HELLO_EVERY_S: Final = 300.0
 CALL_TIMEOUT_S: Final = 10.0
 RETRY_LONGEST_S: Final = 60.0
 STATISTICS_TIMEOUT_S: Final = 30.0
+SETTLED_AT_ONCE: Final = 20
+RESOLVE_HOPS: Final = 8
 
 Lineage = tuple[tuple[NodeName, str], ...]
 
@@ -98,6 +101,7 @@ class Meeting:
             except LlnError as outage:
                 failures += 1
                 self._dealings.failed(self._parent, outage)
+                await self._vouching.keep_ledger()
             await self._clock.sleep(self._pause_s(failures))
 
     async def meet(self, parent: NodeName) -> None:
@@ -111,7 +115,22 @@ class Meeting:
             await self._store.write(lambda tx: tx.notes.put(LINEAGE_NOTE, msgspec.json.encode(met.lineage)))
         await self._describe(parent)
         await self._renew(parent)
+        await self._settle(parent)
         await self._fetch_statistics(parent)
+
+    async def _settle(self, parent: NodeName) -> None:
+        """Ask about callers that only their certificates spoke for while this node was cut off."""
+        statuses: dict[NodeName, Status] = {}
+        for name in self._vouching.unsettled()[:SETTLED_AT_ONCE]:
+            try:
+                found = await self._peers.resolve(parent, name, RESOLVE_HOPS, timeout_s=CALL_TIMEOUT_S)
+            except PeerRefused:  # nobody above knows it, so it is nobody
+                statuses[name] = "revoked"
+            else:
+                statuses[name] = cast("Status", found.status)  # one of them, or it would not have been read
+        if statuses:
+            self._vouching.settle(statuses)
+            await self._vouching.keep_ledger()
 
     def _learn(self, lineage: Lineage) -> None:
         """Whoever the parent names above itself; its own address stays the configured one."""

@@ -75,6 +75,7 @@ class Searching:
 
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """What this node's own people get: its index and, beside it, one call upward; merged, folded, one page."""
+        request = self._followed(request)
         owner = self._owner(request)
         wide = msgspec.structs.replace(request, limit=self._wanted(request), offset=0)
         if owner == self._own_name:
@@ -84,13 +85,14 @@ class Searching:
         shared = max(told.answers, key=_reach, default=None)
         statistics = shared.statistics if shared else await self._last_statistics(wide)
         near = await self._local(msgspec.structs.replace(wide, statistics=statistics))
-        return self._merged(request, near, told.answers, told.sources)
+        return self._merged(request, near, told)
 
     async def answer(self, caller: NodeName, request: SearchRequest) -> SearchAnswer:
         """What another node gets: from this index if it owns what is asked, else from the ancestor that does."""
         asker = NodeName(request.asker)
         if not is_within(asker, caller):
             raise AskedForOthers(caller, f"asked for {asker}")
+        request = self._followed(request)
         owner = self._owner(request)
         beyond = is_within(self._own_name, owner) and owner != self._own_name
         if not beyond or not request.hops_left or self._is_sibling(caller):
@@ -101,6 +103,12 @@ class Searching:
             local = await self._local(request)
             return msgspec.structs.replace(local, sources=(*local.sources, *told.sources))
         return msgspec.structs.replace(told.answers[0], sources=told.sources[:256])
+
+    def _followed(self, request: SearchRequest) -> SearchRequest:
+        """Below a node that has moved means below where it is now; whoever holds its former directory knows."""
+        if request.under is None:
+            return request
+        return msgspec.structs.replace(request, under=self._vouching.current_name(NodeName(request.under)))
 
     # --- near --------------------------------------------------------------------------------------------------------
 
@@ -202,7 +210,7 @@ class Searching:
         if request.hops_left == 0 or not self._siblings_asked_max:
             return _Told(answers=(), sources=tuple(sources))
         near = await self._ask_siblings(request)
-        return _Told(answers=near.answers, sources=(*sources, *near.sources))
+        return msgspec.structs.replace(near, sources=(*sources, *near.sources))
 
     async def _ask_siblings(self, request: SearchRequest) -> "_Told":
         """With everything above out of reach: the siblings that can be dialled, all at once, for what they hold."""
@@ -216,6 +224,7 @@ class Searching:
         return _Told(
             answers=tuple(answer for told in results for answer in told.answers),
             sources=tuple(source for told in results for source in told.sources),
+            beside=True,
         )
 
     async def _ask(self, name: NodeName, request: SearchRequest, timeout_s: float) -> "_Told":
@@ -250,32 +259,30 @@ class Searching:
 
     # --- together ----------------------------------------------------------------------------------------------------
 
-    def _merged(
-        self, request: SearchRequest, near: SearchAnswer, far: Sequence[SearchAnswer], sources: Sequence[SourceStatus]
-    ) -> SearchAnswer:
-        widest = max(far, key=_reach, default=None)
-        if widest is None:
-            lacking = tuple(s.node for s in sources if s.outcome not in ("ok", "empty"))
-            short = Coverage(
-                records=near.coverage.records,
-                nodes_answered=near.coverage.nodes_answered,
-                nodes_in_scope=near.coverage.nodes_in_scope + max(1, len(lacking)),
-                silent=(*near.coverage.silent, *lacking)[:SILENT_NAMED_MAX],
-            )
-            alone = msgspec.structs.replace(
-                near, coverage=short, sources=(*near.sources, *sources), total_is_exact=False
-            )
-            return _paged(alone, merge([near.hits]), request)
-        cards = merge([near.hits, *(answer.hits for answer in far)])
+    def _merged(self, request: SearchRequest, near: SearchAnswer, told: "_Told") -> SearchAnswer:
+        """One page of all answers. Whoever above could not be asked is named as lacking, and nothing is exact then."""
+        far, lacking = told.answers, _lacking(told.sources)
+        widest = max(far, key=_reach, default=near)
+        beside = [near, *far] if told.beside or not far else [widest]
+        answered = sum(answer.coverage.nodes_answered for answer in beside)
+        in_scope = sum(answer.coverage.nodes_in_scope for answer in beside)
+        silent = dict.fromkeys((*(name for answer in beside for name in answer.coverage.silent), *lacking))
+        coverage = Coverage(
+            records=sum(answer.coverage.records for answer in beside),
+            nodes_answered=answered,
+            nodes_in_scope=in_scope + (len(lacking) if far else max(1, len(lacking))),
+            silent=tuple(silent)[:SILENT_NAMED_MAX],
+        )
         whole = msgspec.structs.replace(
             widest,
-            sources=(*near.sources, *sources)[:256],
-            total=max(widest.total, near.total),
-            total_is_exact=widest.total_is_exact and widest.coverage.is_whole,
-            facets=widest.facets if len(far) == 1 else add_facets(answer.facets for answer in far),
+            sources=(*near.sources, *told.sources)[:256],
+            coverage=coverage,
+            total=sum(answer.total for answer in beside) if told.beside else max(widest.total, near.total),
+            total_is_exact=widest.total_is_exact and coverage.is_whole,
+            facets=widest.facets if len(beside) == 1 else add_facets(answer.facets for answer in beside),
             text_was_cut=widest.text_was_cut or near.text_was_cut,
         )
-        return _paged(whole, cards, request)
+        return _paged(whole, merge([near.hits, *(answer.hits for answer in far)]), request)
 
     def _wanted(self, request: SearchRequest) -> int:
         """Folding takes hits away, so more are asked for than are shown."""
@@ -285,6 +292,14 @@ class Searching:
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[SearchAnswer, ...]
     sources: tuple[SourceStatus, ...]
+    beside: bool = False
+    """Siblings answered, each for itself, in place of anybody above."""
+
+
+def _lacking(sources: Sequence[SourceStatus]) -> tuple[NodeName, ...]:
+    """Who was asked, by whichever road, and gave no answer at all."""
+    answered = {source.node for source in sources if source.outcome in ("ok", "empty", "partial", "stale")}
+    return tuple(dict.fromkeys(NodeName(source.node) for source in sources if source.node not in answered))
 
 
 def _reach(answer: SearchAnswer) -> int:

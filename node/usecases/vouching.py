@@ -1,18 +1,24 @@
 """Vouching: whether a caller, whose certificate chain has already been verified, is still admitted.
 
-What lives here: a view in memory of every directory held here, kept current after each commit, and the judgement on
-each call. What must not: checking certificates, or refusing a method to a relation.
+What lives here: a view in memory of every directory held here, kept current after each commit, the judgement on each
+call, and looking again at what was admitted while the directory was stale. What must not: checking certificates, or
+refusing a method to a relation.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from federation import directory
-from federation.directory import Standing
+from federation.directory import FRESH_MS, Standing, Status
 from federation.logs import LogId
 from federation.naming import NodeName, is_within, parent_of
+from federation.provisional import Ledger, ProvisionalCalls
 from node.ports import Clock, Store, Transaction
+
+LEDGER_NOTE: Final = "calls admitted provisionally"
+FOLLOWED_MOVES_MAX: Final = 8
 
 
 class HeldDirectory(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,17 +36,29 @@ class Vouching:
         self._clock = clock
         self._own_name = own_name
         self._root = root
+        self._parent = parent_of(own_name, root)
         self._held: dict[NodeName, HeldDirectory] = {}
+        self._provisional = ProvisionalCalls()
+        self._kept = self._provisional.ledger()
 
     async def load(self) -> None:
         """Read every directory held; once, before the first call is served."""
         self._held = await self._store.read(self._read_all)
+        noted = await self._store.read(lambda tx: tx.notes.get(LEDGER_NOTE))
+        if noted:
+            self._provisional = ProvisionalCalls(msgspec.json.decode(noted, type=Ledger))
+            self._kept = self._provisional.ledger()
 
     async def refresh(self, authorities: Iterable[NodeName]) -> None:
-        """Read some directories anew, after entries were added to them or they were confirmed."""
+        """Read some directories anew, after entries were added to them or they were confirmed; then look again at
+        whoever was admitted while they were stale.
+        """
         wanted = tuple(authorities)
         fresh = await self._store.read(lambda tx: {name: self._read_one(tx, name) for name in wanted})
         self._held.update({name: held for name, held in fresh.items() if held is not None})
+        if self._provisional.to_look_at():
+            self._provisional.review(self._freshly_known, self._clock.now_ms())
+            await self.keep_ledger()
 
     def standing_of(self, name: NodeName) -> Standing | None:
         authority = parent_of(name, self._root)
@@ -61,6 +79,20 @@ class Vouching:
         held = self._held.get(parent) if parent else None
         return tuple(s for s in held.standings.values() if s.name != self._own_name) if held else ()
 
+    def current_name(self, name: NodeName) -> NodeName:
+        """Where the node `name` is now, as far as the directories held here tell; the name itself if it never moved."""
+        for _ in range(FOLLOWED_MOVES_MAX):
+            standing = self.standing_of(name)
+            if standing is None or standing.moved_to is None:
+                return name
+            name = standing.moved_to
+        return name
+
+    def has_moved(self, name: NodeName) -> bool:
+        """Whether the node of this name has another one now: its former catalogue is history."""
+        standing = self.standing_of(name)
+        return standing is not None and standing.status == "moved"
+
     def directory_age_ms(self, authority: NodeName) -> int | None:
         """How long ago a directory was last confirmed; None where it is not held."""
         held = self._held.get(authority)
@@ -72,25 +104,76 @@ class Vouching:
         """Whether a caller may go on; `names` and `certificates` (DER in base64) run from the caller up to the root's
         child. Returns True for "provisionally", raises the refusal of `federation.directory.judge` otherwise.
 
-        Every member of the chain whose authority's directory is held here must stand in it: a revoked county takes its
-        schools with it. Where the caller's own directory is not held, only its certificates speak for it; that is never
-        so for children and siblings once this node has met its parent.
+        Every member of the chain whose authority's directory is followed here must stand in it: a revoked county takes
+        its schools with it. Where it is not, only the certificates speak for the caller, and only for as long as this
+        node is not itself cut off (DESIGN.md §3, Status); that is never so for children and siblings once this node has
+        met its parent.
         """
-        provisional = False
+        provisional, stale = False, []
         for name, certificate in zip(names, certificates, strict=True):
-            authority = parent_of(name, self._root)
-            age_ms = self.directory_age_ms(authority) if authority else None
-            if age_ms is None or is_within(self._own_name, name):
-                provisional = provisional or not is_within(self._own_name, name)
+            if is_within(self._own_name, name):
                 continue
-            provisional |= directory.judge(
-                self.standing_of(name),
-                name=name,
-                certificate=certificate,
-                age_ms=age_ms,
-                reads_catalogue=reads_catalogue,
-            )
-        return provisional
+            age_ms = self._age_if_followed(parent_of(name, self._root))
+            if age_ms is None:
+                standing = self.standing_of(name)
+                if standing is not None:
+                    directory.check_standing(standing)
+                provisional = True
+                is_stale = directory.carries(name, age_ms=self._cut_off_ms(), reads_catalogue=reads_catalogue)
+            else:
+                is_stale = directory.judge(
+                    self.standing_of(name),
+                    name=name,
+                    certificate=certificate,
+                    age_ms=age_ms,
+                    reads_catalogue=reads_catalogue,
+                )
+            if is_stale:
+                stale.append(name)
+        if stale:
+            self._provisional.admitted(names[0], stale, self._clock.now_ms())
+        return provisional or bool(stale)
+
+    # --- what was admitted while the directory was stale -------------------------------------------------------------
+
+    def ledger(self) -> Ledger:
+        """Who was admitted provisionally and has not been looked at since, and who should not have been."""
+        return self._provisional.ledger()
+
+    def unsettled(self) -> tuple[NodeName, ...]:
+        """Names that decide about callers admitted provisionally and stand in no directory followed here."""
+        names = self._provisional.to_look_at()
+        return tuple(sorted(name for name in names if self._age_if_followed(parent_of(name, self._root)) is None))
+
+    def settle(self, statuses: Mapping[NodeName, Status]) -> None:
+        """What others, freshly asked, have said of `unsettled` names."""
+        self._provisional.review(statuses.get, self._clock.now_ms())
+
+    async def keep_ledger(self) -> None:
+        """Write the ledger down if it has changed since: a restart in the middle of an outage must not forget it."""
+        ledger = self._provisional.ledger()
+        if ledger != self._kept:
+            await self._store.write(lambda tx: tx.notes.put(LEDGER_NOTE, msgspec.json.encode(ledger)))
+            self._kept = ledger
+
+    def _freshly_known(self, name: NodeName) -> Standing | Status | None:
+        age_ms = self._age_if_followed(parent_of(name, self._root))
+        if age_ms is None or age_ms >= FRESH_MS:
+            return None
+        return self.standing_of(name) or "revoked"
+
+    def _age_if_followed(self, authority: NodeName | None) -> int | None:
+        """The age of a directory that reaches this node regularly: its own, its parent's, those of nodes below it.
+
+        One left over from before a move is held too, and grows old for ever.
+        """
+        if authority is None or not (authority == self._parent or is_within(authority, self._own_name)):
+            return None
+        return self.directory_age_ms(authority)
+
+    def _cut_off_ms(self) -> int:
+        """For how long nothing has been heard from above; 0 at the root, and before the parent was first met."""
+        return (self.directory_age_ms(self._parent) or 0) if self._parent else 0
 
     def _read_all(self, tx: Transaction) -> dict[NodeName, HeldDirectory]:
         authorities = [NodeName(stored.log.origin) for stored in tx.logs.all() if stored.log.topic == directory.TOPIC]

@@ -14,6 +14,7 @@ from federation.directory import (
     DirectoryTooOld,
     NodeAdmitted,
     NodeDescription,
+    NodeMoved,
     NodeResumed,
     NodeRevoked,
     NodeSuspended,
@@ -21,6 +22,7 @@ from federation.directory import (
 )
 from federation.logs import LogId
 from federation.naming import NodeName, parent_of
+from federation.provisional import CALLERS_MAX, REGRETS_MAX, Ledger, ProvisionalCalls
 from node.usecases.vouching import Vouching
 from tests.support.machine import HandClock
 from tests.support.memory_store import MemoryStore
@@ -58,6 +60,11 @@ class World:
         for name in names:
             key = new_node_key().did
             await self.say(NodeAdmitted, name, description=DESCRIBED, key=key, certificate=CERTIFICATES[name])
+
+    async def confirm(self):
+        """The parent is back, and confirms its directory as of now."""
+        log = LogId(origin=PROVINCE, topic="directory")
+        await self.store.write(lambda tx: tx.logs.confirm(log, tx.logs.get(log).note, self.clock.now_ms()))
 
     def judge(self, *line, reads_catalogue=False):
         return self.vouching.judge(line, [CERTIFICATES[name] for name in line], reads_catalogue=reads_catalogue)
@@ -132,3 +139,150 @@ async def test_what_is_not_held_here_is_not_vouched_for(world):
     assert world.vouching.standing_of(ROOT) is None
     await world.vouching.refresh([NEIGHBOUR])
     assert world.judge(FAR, NEIGHBOUR, PROVINCE) is True
+
+
+# --- how old a directory may be --------------------------------------------------------------------------------------
+
+EDGES = [
+    (FRESH_MS - 1, "fresh"),
+    (FRESH_MS, "everything"),
+    (CUT_OFF_MS - 1, "everything"),
+    (CUT_OFF_MS, "everything"),
+    (CUT_OFF_MS + 1, "catalogue"),
+    (CATALOGUE_ONLY_MS - 1, "catalogue"),
+    (CATALOGUE_ONLY_MS, "catalogue"),
+    (CATALOGUE_ONLY_MS + 1, "nothing"),
+]
+
+
+@pytest.mark.parametrize("line", [(NEIGHBOUR, PROVINCE), (FAR, NEIGHBOUR, PROVINCE)])
+@pytest.mark.parametrize(("age_ms", "carried"), EDGES)
+async def test_what_a_cut_off_node_lets_in_at_each_edge(world, line, age_ms, carried):
+    world.clock.move(ms=age_ms)
+    in_branch = len(line) == 2
+    if carried in ("catalogue", "nothing"):
+        with pytest.raises(DirectoryTooOld):
+            world.judge(*line)
+    else:
+        assert world.judge(*line) is (carried != "fresh" or not in_branch)
+    if carried == "nothing":
+        with pytest.raises(DirectoryTooOld):
+            world.judge(*line, reads_catalogue=True)
+    else:
+        assert world.judge(*line, reads_catalogue=True) is (carried != "fresh" or not in_branch)
+
+
+OTHER_PROVINCE = NodeName("q.lln.internal")
+STRANGER = NodeName("s.q.lln.internal")
+STRANGERS = ["QQQQ", "RRRR"]
+
+
+@pytest.mark.parametrize(("age_ms", "carried"), EDGES)
+async def test_certificates_alone_speak_no_longer_than_this_node_is_in_touch(world, age_ms, carried):
+    world.clock.move(ms=age_ms)
+    for reads_catalogue, carriers in ((False, ("fresh", "everything")), (True, ("fresh", "everything", "catalogue"))):
+        if carried in carriers:
+            judged = world.vouching.judge([STRANGER, OTHER_PROVINCE], STRANGERS, reads_catalogue=reads_catalogue)
+            assert judged is True
+        else:
+            with pytest.raises(DirectoryTooOld):
+                world.vouching.judge([STRANGER, OTHER_PROVINCE], STRANGERS, reads_catalogue=reads_catalogue)
+    assert len(world.vouching.ledger().waiting) == (0 if carried in ("fresh", "nothing") else 1)
+
+
+# --- looking again ---------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_let_in_while_cut_off_is_looked_at_again_and_found_good(world):
+    world.clock.move(ms=FRESH_MS)
+    for _ in range(3):
+        world.judge(NEIGHBOUR, PROVINCE)
+    [one] = world.vouching.ledger().waiting
+    assert (one.caller, one.names, one.calls) == (NEIGHBOUR, (NEIGHBOUR,), 3)
+    await world.vouching.refresh([PROVINCE])  # nothing new was heard
+    assert world.vouching.ledger().waiting == (one,)
+    await world.confirm()
+    await world.vouching.refresh([PROVINCE])
+    assert world.vouching.ledger() == Ledger()
+
+
+async def test_who_was_let_in_though_suspended_meanwhile_is_named_and_counted(world):
+    world.clock.move(ms=FRESH_MS)
+    await world.say(NodeSuspended, NEIGHBOUR, reason="x")  # said above, not heard here yet
+    world.vouching.judge([FAR, NEIGHBOUR], [CERTIFICATES[FAR], CERTIFICATES[NEIGHBOUR]], reads_catalogue=False)
+    await world.confirm()
+    await world.vouching.refresh([PROVINCE])
+    ledger = world.vouching.ledger()
+    [regret] = ledger.regrets
+    assert (regret.caller, regret.name, regret.status, regret.calls, ledger.regretted) == (
+        FAR,
+        NEIGHBOUR,
+        "suspended",
+        1,
+        1,
+    )
+
+
+async def test_who_was_suspended_only_after_its_last_call_is_no_regret(world):
+    world.clock.move(ms=FRESH_MS)
+    world.judge(NEIGHBOUR, PROVINCE)
+    world.clock.move(ms=1)
+    await world.say(NodeSuspended, NEIGHBOUR, reason="x")
+    await world.confirm()
+    await world.vouching.refresh([PROVINCE])
+    assert world.vouching.ledger() == Ledger()
+
+
+async def test_the_ledger_outlives_a_restart_in_the_middle_of_an_outage(world):
+    world.clock.move(ms=FRESH_MS)
+    world.judge(NEIGHBOUR, PROVINCE)
+    await world.vouching.keep_ledger()
+    again = Vouching(store=world.store, clock=world.clock, own_name=COUNTY, root=ROOT)
+    await again.load()
+    assert again.ledger() == world.vouching.ledger() != Ledger()
+
+
+async def test_strangers_are_settled_by_what_others_say_of_each_name_of_their_line(world):
+    world.clock.move(ms=FRESH_MS)
+    world.vouching.judge([STRANGER, OTHER_PROVINCE], STRANGERS, reads_catalogue=True)
+    assert world.vouching.unsettled() == (OTHER_PROVINCE, STRANGER)
+    world.vouching.settle({OTHER_PROVINCE: "active"})
+    assert world.vouching.unsettled() == (STRANGER,)
+    world.vouching.settle({STRANGER: "revoked"})
+    ledger = world.vouching.ledger()
+    assert (ledger.waiting, ledger.regretted, ledger.regrets[0].name) == ((), 1, STRANGER)
+
+
+def test_the_ledger_is_bounded_and_says_what_it_left_out():
+    calls = ProvisionalCalls()
+    names = [NodeName(f"s{number}.q.lln.internal") for number in range(CALLERS_MAX + 5)]
+    for name in names:
+        calls.admitted(name, [name], 1)
+    assert (len(calls.ledger().waiting), calls.ledger().unnamed) == (CALLERS_MAX, 5)
+    calls.review(lambda _: "moved", 2)
+    ledger = calls.ledger()
+    assert (ledger.waiting, len(ledger.regrets), ledger.regretted) == ((), REGRETS_MAX, CALLERS_MAX)
+
+
+# --- moves -----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_old_name_is_followed_and_its_bearer_refused_under_it(world):
+    for name, to in ((SCHOOL, "s.d.p.lln.internal"),):
+        await world.say(NodeMoved, name, to=to)
+    await world.vouching.refresh([COUNTY])
+    assert world.vouching.current_name(SCHOOL) == FAR
+    assert world.vouching.has_moved(SCHOOL)
+    assert not world.vouching.has_moved(FAR)
+    with pytest.raises(CallerRevoked, match="moved to"):
+        world.judge(SCHOOL, COUNTY, PROVINCE)
+
+
+async def test_moves_in_a_circle_end(world):
+    other = NodeName("t.c.p.lln.internal")
+    CERTIFICATES.setdefault(other, "7AAA")
+    await world.admit(other)
+    await world.say(NodeMoved, SCHOOL, to=other)
+    await world.say(NodeMoved, other, to=SCHOOL)
+    await world.vouching.refresh([COUNTY])
+    assert world.vouching.current_name(SCHOOL) in (SCHOOL, other)

@@ -1,0 +1,98 @@
+"""Other nodes, as use cases see them."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from federation.directory import NodeDescription
+from federation.logs import LogId, Page
+from federation.naming import NodeName
+from federation.search import SearchAnswer, SearchRequest
+from node.ports.storing import ForkEvidence, Holding
+
+
+class PeerHello(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verified hello told: `clock_offset_ms` is the peer's time minus ours at the middle of the call."""
+
+    name: NodeName
+    chain: tuple[bytes, ...]
+    software_version: str
+    clock_offset_ms: int
+    lineage: tuple[tuple[NodeName, str], ...]
+
+
+class HeldLog(msgspec.Struct, frozen=True, kw_only=True):
+    log: LogId
+    size: int
+    confirmed_at_ms: int
+
+
+class PushReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    size: int
+    cosignature: bytes
+    holdings: tuple[Holding, ...]
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a name is, as its lowest common authority says; the asker verifies `chain` against its pinned root."""
+
+    name: NodeName
+    status: str
+    chain: tuple[bytes, ...]
+    description: NodeDescription
+    moved_to: NodeName | None
+    confirmed_at_ms: int
+    answered_by: NodeName
+
+
+class LogHeadNote(msgspec.Struct, frozen=True, kw_only=True):
+    log: LogId
+    note: bytes
+
+
+class Peers(Protocol):
+    """Signed calls to other nodes. Every method raises PeerUnreachable when no verified answer came within
+    `timeout_s`, PeerRefused when a verified refusal did, UntrustedPeer when the peer is not who it should be.
+    Nothing is retried here.
+    """
+
+    def know(self, name: NodeName, endpoint: str) -> None:
+        """Remember, or replace, the address `name` can be dialled at."""
+        ...
+
+    def can_dial(self, name: NodeName) -> bool: ...
+
+    async def hello(self, to: NodeName, *, timeout_s: float) -> PeerHello: ...
+
+    async def attach(self, to: NodeName, attached: Callable[[], None]) -> None:
+        """Keep a link to the parent, which `attached` is told of, and answer the calls over it; ends by raising."""
+        ...
+
+    async def held(self, to: NodeName, *, timeout_s: float) -> Sequence[HeldLog]: ...
+
+    async def push(self, to: NodeName, page: Page, confirmed_at_ms: int, *, timeout_s: float) -> PushReceipt: ...
+
+    async def read(self, to: NodeName, topic: str, start: int, limit: int, *, timeout_s: float) -> Page: ...
+
+    def watch(self, to: NodeName, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
+        """The peer's checkpoints, now and at each change; ends by raising PeerUnreachable."""
+        ...
+
+    async def report_fork(
+        self, to: NodeName, evidence: ForkEvidence, operation_id: str, *, timeout_s: float
+    ) -> None: ...
+
+    async def search(self, to: NodeName, request: SearchRequest, *, timeout_s: float) -> SearchAnswer: ...
+
+    async def statistics(self, to: NodeName, *, timeout_s: float) -> tuple[bytes, int]: ...
+
+    async def resolve(self, to: NodeName, name: NodeName, hops_left: int, *, timeout_s: float) -> Resolved: ...
+
+    async def renew(
+        self, to: NodeName, signing_request: bytes, operation_id: str, *, timeout_s: float
+    ) -> tuple[bytes, ...]: ...
+
+    async def describe(
+        self, to: NodeName, description: NodeDescription, operation_id: str, *, timeout_s: float
+    ) -> None: ...
