@@ -140,6 +140,7 @@ class MethodRules(msgspec.Struct, frozen=True, kw_only=True):
     reads_catalogue: bool = False
     introduces: bool = False
     streams_signed_content: bool = False
+    sealed: bool = False
     request_bytes_max: int
     deadline_ms_max: int
 

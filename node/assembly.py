@@ -1,6 +1,6 @@
 """The composition root: the one module that knows every adapter and every use case.
 
-What lives here: wiring, and the three ways a home comes to life (found, join, open). What must not: a decision, or
+What lives here: wiring, and opening a home. What must not: a decision, or
 anything that runs for ever (`runtime.py`).
 """
 
@@ -12,40 +12,43 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from config.settings import Listen, Parent, Settings, first_settings, read_settings
+from config.settings import Settings, read_settings
+from federation.callers import RateLimit
 from federation.certificate_profile import read_authority
 from federation.certificates import ChainVerifier, VerifiedNode
 from federation.checkpoints import sign_checkpoint
-from federation.directory import NodeDescription
 from federation.errors import PeerUnreachable
-from federation.invites import read_invite
 from federation.keys import NodeKey
 from federation.logs import LogHead
-from federation.naming import NodeName, parent_of, parse_name
+from federation.naming import NodeName, parent_of
 from node.host.clock import SystemClock, SystemRandomness
 from node.host.homes import Home
 from node.host.identity import OwnIdentity
-from node.host.key_files import FileHome, open_identity
+from node.host.key_files import open_identity
 from node.inbound import InboundCatalogue, InboundDirectory, InboundLogs
 from node.index.folding import standard_analysis
 from node.index.tantivy_index import TantivyIndex
 from node.ports import Store
 from node.reception import Reception
 from node.rpc.enrolment_client import GrpcDoors
+from node.rpc.links import Links
 from node.rpc.peers import GrpcPeers
+from node.rpc.relay_service import Relays
 from node.storage.opening import open_store
 from node.usecases.accepting import Accepting
+from node.usecases.acquainting import Acquainting
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
+from node.usecases.attaching import Attaching
 from node.usecases.dealings import Dealings
 from node.usecases.enrolling import Enrolling
 from node.usecases.following import Following
 from node.usecases.forwarding import Forwarding, Pace
-from node.usecases.founding import found_network, open_own_logs
+from node.usecases.founding import open_own_logs
 from node.usecases.importing import Importing
 from node.usecases.indexing import Indexing
 from node.usecases.inspecting import Inspecting
-from node.usecases.joining import Joined, join, renew_expired
+from node.usecases.joining import renew_expired
 from node.usecases.meeting import Meeting
 from node.usecases.proving import Proving
 from node.usecases.publishing import Publishing
@@ -88,7 +91,9 @@ class Node:
     def judge(self, caller: VerifiedNode, reads_catalogue: bool) -> bool:  # noqa: FBT001  # as federation.calls asks
         """Whether a verified caller is admitted today; True means provisionally."""
         certificates = [b64encode(der).decode() for der in caller.chain]
-        return self.vouching.judge(caller.names[: len(certificates)], certificates, reads_catalogue=reads_catalogue)
+        held = self.vouching.judge(caller.names[: len(certificates)], certificates, reads_catalogue=reads_catalogue)
+        told = self.acquainting.judge(caller, reads_catalogue=reads_catalogue) if held else None
+        return held if told is None else told
 
     def key_of(self, origin: NodeName) -> NodeKey | None:
         """The node key that signs `origin`'s logs, where a directory held here, or our own chain, records it."""
@@ -121,11 +126,40 @@ class Node:
             chains=self.chains,
             clock=self.clock,
             randomness=self.randomness,
+            links=self.links,
+            software_version=SOFTWARE_VERSION,
         )
         parent = parent_of(self.name, self.root)
         if parent is not None and self.settings.parent.endpoint:
             peers.know(parent, self.settings.parent.endpoint)
         return peers
+
+    @cached_property
+    def links(self) -> Links:
+        return Links(self.clock, attached=self.dealings.succeeded)
+
+    @cached_property
+    def relays(self) -> Relays:
+        limits = self.settings.limits
+        return Relays(
+            identity=self.identity,
+            chains=self.chains,
+            clock=self.clock,
+            links=self.links,
+            pass_on=self.peers.pass_on,
+            limit=RateLimit(calls_per_second=limits.calls_per_second, burst=limits.calls_burst),
+            meet=self.acquainting.meet,
+        )
+
+    @cached_property
+    def acquainting(self) -> Acquainting:
+        return Acquainting(vouching=self.vouching, peers=self.peers, identity=self.identity, clock=self.clock)
+
+    @cached_property
+    def attaching(self) -> Attaching:
+        return Attaching(
+            peers=self.peers, clock=self.clock, randomness=self.randomness, own_name=self.name, root=self.root
+        )
 
     @cached_property
     def meeting(self) -> Meeting:
@@ -298,6 +332,7 @@ class Node:
             ),
             searching=self.searching,
             proving=self.proving,
+            peers=self.peers,
             open_door=lambda: self.open_door(),  # noqa: PLW0108  # the door is set when the node is served
         )
 
@@ -319,38 +354,6 @@ class Node:
             statistics_every_s=self.settings.search.statistics_every_s,
             worth=self.index.count,
         )
-
-
-def found_home(home_path: Path, root_name: str, description: NodeDescription, listen: Listen) -> tuple[NodeName, bool]:
-    """`lln init`: make the home of a new network's root; returns its name and whether it is new."""
-    home = Home(home_path)
-    founded = found_network(
-        parse_name(root_name), home=FileHome(home), clock=SystemClock(), randomness=SystemRandomness()
-    )
-    home.write_config(first_settings(description, listen, Parent()))
-    return founded.name, founded.is_new
-
-
-async def join_home(
-    home_path: Path, code_text: str, listen: Listen, refine: Callable[[NodeDescription], NodeDescription]
-) -> Joined:
-    """`lln join`: make, or finish making, the home of a node that was invited.
-
-    `refine` adds what the newcomer says of itself (its endpoint, its contact) to what the invite proposes.
-    """
-    home = Home(home_path)
-    code = read_invite(code_text)
-    joined = await join(
-        code,
-        home=FileHome(home),
-        doors=GrpcDoors(),
-        clock=SystemClock(),
-        timeout_s=JOIN_TIMEOUT_S,
-        description=refine(code.description),
-    )
-    parent = Parent(endpoint=joined.parent_endpoint, enrolment_endpoint=joined.enrolment_endpoint)
-    home.write_config(first_settings(joined.description, listen, parent))
-    return joined
 
 
 @asynccontextmanager

@@ -13,8 +13,9 @@ from federation.catalogue import Audience, Criterion, Resource, ResourceId, Reso
 from federation.directory import NodeDescription, Standing
 from federation.naming import NameField, Relation
 from federation.search import SearchAnswer, SearchScope
-from node.ports import ResourceRow, ResourceState
+from node.ports import ResourceRow, ResourceState, RoadTried
 
+NodeNamed = Annotated[str, Meta(min_length=1, max_length=253)]
 Limit = Annotated[int, Meta(ge=1, le=1_000)]
 Person = Annotated[str, Meta(min_length=1, max_length=64)]
 Severity = Literal["good", "notice", "warning", "fault"]
@@ -39,6 +40,18 @@ class Finding(_Document, frozen=True, kw_only=True):
     zh: str
     en: str
     remedy: str = ""
+
+
+class PingAsked(_Document, frozen=True, kw_only=True):
+    name: NodeNamed
+
+
+class PingTold(_Document, frozen=True, kw_only=True):
+    """Every road to a node that was tried, best first; empty where there is none, and `told` says why."""
+
+    name: str
+    roads: tuple[RoadTried, ...] = ()
+    told: str = ""
 
 
 class LogState(_Document, frozen=True, kw_only=True):
@@ -333,6 +346,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         Operation(name="node.status", asked=Nothing, answered=NodeState),
         Operation(name="node.tree", asked=Nothing, answered=Tree),
         Operation(name="node.peers", asked=Nothing, answered=Peers),
+        Operation(name="node.ping", asked=PingAsked, answered=PingTold),
         Operation(name="invite.make", asked=InviteAsked, answered=InviteMade),
         Operation(name="invite.list", asked=Nothing, answered=Invites),
         Operation(name="invite.cancel", asked=InviteNamed, answered=Nothing),

@@ -13,10 +13,12 @@ from federation.naming import NodeName, parse_name
 from federation.search import Filters, SearchAnswer, SearchRequest
 from node import desk
 from node.desk import OPERATIONS
+from node.ports import Peers
 from node.usecases.admitting import Admitting
 from node.usecases.enrolling import Enrolling
 from node.usecases.importing import Importing
 from node.usecases.inspecting import Inspecting
+from node.usecases.pinging import ping
 from node.usecases.proving import Proving
 from node.usecases.publishing import Publishing
 from node.usecases.searching import Searching
@@ -51,6 +53,7 @@ class Reception:
         publishing: Publishing,
         searching: Searching,
         proving: Proving,
+        peers: Peers,
         open_door: Callable[[], Awaitable[None]],
     ) -> None:
         """`open_door`: lets newcomers in from now on, if the node is served; called before a code is given out."""
@@ -62,6 +65,7 @@ class Reception:
             "node.status": lambda _: inspecting.status(),
             "node.tree": lambda _: inspecting.tree(),
             "node.peers": lambda _: inspecting.peers(),
+            "node.ping": lambda asked: ping(peers, parse_name(asked.name)),
             "invite.make": self._invite,
             "invite.list": lambda _: self._invites(),
             "invite.cancel": self._cancel_invite,

@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,7 @@ from node.rpc.server import Busyness
 DOOR_EVERY_S: Final = 2.0
 TLS_EVERY_S: Final = 3_600.0
 STOP_GRACE_S: Final = 2.0
+STOP_AGAIN_S: Final = 0.5
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +76,10 @@ class _Running:
             logs=node.inbound_logs,
             catalogue=node.inbound_catalogue,
             desk=node.desk,
+            links=node.links,
+            relays=node.relays,
         )
+        node.peers.serve_with(self._server.answer)
         node.refused = self._server.refused
         node.open_door = self._follow_need
         self._door = EnrolmentServer(
@@ -102,6 +106,7 @@ class _Running:
                         ("forwarding", node.forwarding.run()),
                         ("following", node.following.run()),
                         ("meeting", node.meeting.run()),
+                        ("attaching", node.attaching.run()),
                         ("enrolment door", self._keep_door()),
                         ("tls", self._keep_tls()),
                     )
@@ -109,8 +114,7 @@ class _Running:
                 if told is not None:
                     told(serving)
                 await self._stop.wait()
-                for task in tasks:
-                    task.cancel()
+                await _end(tasks)
         finally:
             self._serving_file().unlink(missing_ok=True)
             await self._door.close()
@@ -181,6 +185,15 @@ class _Running:
 
     def _serving_file(self) -> Path:
         return self._node.home.run / "serving.json"
+
+
+async def _end(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Cancel until all have ended: one that is just failing for a reason of its own may miss the first word."""
+    going = set(tasks)
+    while going:
+        for task in going:
+            task.cancel()
+        _, going = await asyncio.wait(going, timeout=STOP_AGAIN_S)
 
 
 def _one_of_ours(group: BaseExceptionGroup[BaseException]) -> LlnError | None:

@@ -1,4 +1,4 @@
-"""`lln status|check|tree|peers`: how the node is, and whom it knows."""
+"""`lln status|check|tree|peers|ping`: how the node is, and whom it knows."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -87,6 +87,29 @@ def peers(asking: Asking) -> None:
         if peer.last_failure_ms:
             failed = ago(now_ms - peer.last_failure_ms, asking.ui)
             click.echo(f"    {asking.word('last failure')}: {failed}  {clean(peer.last_error)}")
+
+
+@click.command()
+@click.argument("name")
+@click.pass_obj
+def ping(asking: Asking, name: str) -> None:
+    """Who is in the way to another node: every road tried, step by step."""
+    told = asking.ask("node.ping", desk.PingAsked(name=name), desk.PingTold)
+    if asking.as_json:
+        asking.json(told)
+    elif told.told:
+        click.echo(f"✗ {clean(told.told)}")
+    for road in () if asking.as_json else told.roads:
+        mark = "✓" if road.failed is None else "✗"
+        click.echo(f"{mark} {asking.word(road.road)}  {clean(road.place)}  {road.ms} ms")
+        click.echo(f"    {' → '.join([*map(asking.word, road.passed), *([] if road.failed else ['✓'])])}")
+        for relay in road.relays:
+            way = asking.word("link" if relay.over_link else "direct")
+            click.echo(f"    {relay.name}  {way}  {relay.ms} ms")
+        if road.failed is not None:
+            click.echo(f"    {asking.word('stopped at')}: {asking.word(road.failed)}  [{road.code}] {clean(road.told)}")
+    if not any(road.failed is None for road in told.roads):
+        raise SystemExit(1)
 
 
 async def _walk(asking: Asking) -> str:

@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "status": ("node.cli.health", "one sentence on how the node is, then why 运行状态"),
     "check": ("node.cli.health", "walk through everything, and say what mends it 逐项检查"),
     "tree": ("node.cli.health", "this node and all below it 节点树"),
+    "ping": ("node.cli.health", "who is in the way to a node 连通"),
     "peers": ("node.cli.health", "how it gets on with its peers 对端"),
     "suspend": ("node.cli.nodes", "suspend a child 暂停下级"),
     "resume": ("node.cli.nodes", "resume a suspended child 恢复下级"),

@@ -42,7 +42,7 @@ def init(
 ) -> None:
     """Make a network, with this node as its root."""
     from federation.errors import LlnError
-    from node.assembly import found_home
+    from node.beginnings import found_home
 
     description = NodeDescription(
         title=BilingualLine(zh=title, en=title_en),
@@ -111,7 +111,7 @@ def invites(asking: Asking, cancel: str | None) -> None:
 @click.pass_obj
 def join(asking: Asking, /, code: tuple[str, ...], **addresses: Any) -> None:
     """Join a network with the line LLN1-… that its authority handed over."""
-    from node.assembly import join_home
+    from node.beginnings import join_home
 
     def refine(told: NodeDescription) -> NodeDescription:
         return msgspec.structs.replace(told, endpoint=addresses["endpoint"], contact=addresses["contact"])

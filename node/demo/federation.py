@@ -16,7 +16,7 @@ from config.settings import Listen
 from federation.errors import Unavailable
 from federation.naming import NodeName
 from node import desk
-from node.assembly import found_home, join_home
+from node.beginnings import found_home, join_home
 from node.demo.plan import ROOT, PlannedNode
 from node.desk import OPERATIONS
 from node.host.clock import SystemClock, SystemRandomness

@@ -18,6 +18,7 @@ from federation.certificates import verify_node_chain
 from federation.errors import InvalidInput, UntrustedPeer
 from federation.keys import KeyInMemory, NodeKey
 from federation.naming import NodeKind, NodeName
+from federation.sealing import open_sealed
 from node.ports import Clock, Randomness
 
 Chain = tuple[bytes, ...]
@@ -135,6 +136,13 @@ class OwnIdentity:
     @property
     def chain(self) -> Chain:
         return self._chain
+
+    @property
+    def sealing_key(self) -> bytes:
+        return self._keys.sealing_key
+
+    def unseal(self, sealed: bytes, info: bytes) -> bytes:
+        return open_sealed(sealed, self._keys.sealing, info)
 
     @property
     def certificate(self) -> bytes:

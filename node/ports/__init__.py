@@ -4,7 +4,18 @@ What must not live here: implementations, and any word of SQL, protobuf, sockets
 """
 
 from node.ports.machine import Clock, Identity, Randomness
-from node.ports.peering import HeldLog, LogHeadNote, PeerHello, Peers, PushReceipt, Resolved
+from node.ports.peering import (
+    HeldLog,
+    LogHeadNote,
+    Passed,
+    PeerHello,
+    Peers,
+    PingStep,
+    PushReceipt,
+    Resolved,
+    Road,
+    RoadTried,
+)
 from node.ports.storing import (
     AnswerRows,
     ForkEvidence,
@@ -40,14 +51,18 @@ __all__ = [
     "LogHeadNote",
     "LogRows",
     "NoteRows",
+    "Passed",
     "PeerHello",
     "Peers",
+    "PingStep",
     "PushReceipt",
     "Randomness",
     "Resolved",
     "ResourceRow",
     "ResourceRows",
     "ResourceState",
+    "Road",
+    "RoadTried",
     "StandingRows",
     "Store",
     "StoredLog",

@@ -51,6 +51,15 @@ class Identity(Protocol):
         """Ed25519 by the node key; with `did` this makes an Identity a `federation.keys.Signer`."""
         ...
 
+    @property
+    def sealing_key(self) -> bytes:
+        """The X25519 key, raw, to which payloads for this node are sealed when they pass relays."""
+        ...
+
+    def unseal(self, sealed: bytes, info: bytes) -> bytes:
+        """Open what was sealed to `sealing_key` by HPKE (RFC 9180) under `info`; raises SealBroken."""
+        ...
+
     def issue_certificate(self, name: NodeName, key: str, kind: NodeKind, signing_request: bytes, now_ms: int) -> bytes:
         """A node certificate for a direct child, DER; raises InvalidInput for a request that must not be granted."""
         ...

@@ -1,7 +1,7 @@
 """Other nodes, as use cases see them."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -51,6 +51,33 @@ class LogHeadNote(msgspec.Struct, frozen=True, kw_only=True):
     note: bytes
 
 
+Road = Literal["direct", "link", "relay"]
+PingStep = Literal["lookup", "tcp", "tls", "relays", "name", "chain", "clock", "signature", "policy"]
+
+
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
+    """One relay on the way, and how long it waited for whoever came next; only the hop before vouches for it."""
+
+    name: NodeName
+    ms: int
+    over_link: bool
+
+
+class RoadTried(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a hello came by one road: every step passed, and the one that failed with its error, if any did."""
+
+    road: Road
+    place: str
+    ms: int
+    passed: tuple[PingStep, ...]
+    failed: PingStep | None = None
+    code: str = ""
+    told: str = ""
+    clock_offset_ms: int | None = None
+    software_version: str = ""
+    relays: tuple[Passed, ...] = ()
+
+
 class Peers(Protocol):
     """Signed calls to other nodes. Every method raises PeerUnreachable when no verified answer came within
     `timeout_s`, PeerRefused when a verified refusal did, UntrustedPeer when the peer is not who it should be.
@@ -64,6 +91,10 @@ class Peers(Protocol):
     def can_dial(self, name: NodeName) -> bool: ...
 
     async def hello(self, to: NodeName, *, timeout_s: float) -> PeerHello: ...
+
+    async def ping(self, to: NodeName, *, timeout_s: float) -> Sequence[RoadTried]:
+        """A hello by every road there is, best first; raises PeerUnreachable only where there is none."""
+        ...
 
     async def attach(self, to: NodeName, attached: Callable[[], None]) -> None:
         """Keep a link to the parent, which `attached` is told of, and answer the calls over it; ends by raising."""

@@ -10,6 +10,7 @@ method does must bear that, as federation's own transitions do (the second time 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from types import TracebackType
 from typing import Final, Self
 
@@ -117,7 +118,7 @@ class FirstAnswers:
             begun = self._begun[key] = self._tasks.create_task(self._first(call, admitted, rules, work))
             begun.add_done_callback(lambda _: self._begun.pop(key))
         first = await asyncio.shield(begun)
-        if (first.method, first.payload_sha256) != (rules.method, call.header.payload_sha256):
+        if (first.method, first.payload_sha256) != (rules.method, sha256(call.payload).digest()):
             raise OperationReused(admitted.operation_id, f"first used for {first.method}, and not with this content")
         return first.answer
 
@@ -135,7 +136,7 @@ class FirstAnswers:
                 await self._keep(call, admitted, rules, answer)
         except Exception as error:  # noqa: BLE001  # as answer_of
             answer = answer_to(error)
-        return _First(method=rules.method, payload_sha256=call.header.payload_sha256, answer=answer)
+        return _First(method=rules.method, payload_sha256=sha256(call.payload).digest(), answer=answer)
 
     async def _seek(self, key: _Key) -> KeptAnswer | None:
         """What is stored under `key`. One read serves everybody who came while the read before it was under way."""
@@ -166,7 +167,7 @@ class FirstAnswers:
             operation_id=admitted.operation_id,
             call_sha256=call_digest(call.header_bytes, call.signature),
             method=rules.method,
-            payload_sha256=call.header.payload_sha256,
+            payload_sha256=sha256(call.payload).digest(),
             call_header=call.header_bytes,
             call_signature=call.signature,
             status=answer.status,

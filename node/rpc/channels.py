@@ -1,16 +1,17 @@
-"""A line to one peer: a channel on which hello has been said, so that every reply can be verified.
+"""A line to one peer: a road on which hello has been said, so that every reply can be verified.
 
-What lives here: dialling, hello, signing calls, verifying replies. What must not: what the calls mean (`peers.py`).
+What lives here: hello, signing calls, verifying replies. What must not: what the calls mean (`peers.py`), or how bytes
+get there (`transports.py`).
 Nothing is retried, but for one new call when the peer has restarted since the last hello: it refused the first before
 doing anything.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
-import grpc
 import msgspec
 
 from federation.calls import (
@@ -30,9 +31,11 @@ from federation.keys import NodeKey
 from federation.naming import NodeName
 from node.ports import Clock, Identity, PeerHello, Randomness
 from node.rpc import envelope, wire
-from node.rpc.envelope import Metadata, Sealed, ToldError
-from node.rpc.status_codes import number_of, rebuild
-from node.rpc.tls import TlsMaterial, channel_credentials
+from node.rpc.envelope import Sealed, ToldError
+from node.rpc.rules import is_sealed
+from node.rpc.sealing import SealedCall, seal_call
+from node.rpc.status_codes import rebuild
+from node.rpc.transports import Channel, RawReply, Stream, StreamEnded, Transport, unreachable
 from protos.lln.v1 import node_pb2
 
 PROTOCOL_VERSION: Final = 1
@@ -40,18 +43,6 @@ HELLO_METHOD: Final = "/lln.v1.Node/Hello"
 REPLY_BYTES_MAX: Final = 4 * 1024 * 1024 + 65_536
 SILENCE_S: Final = 90.0
 """A stream's peer says something every 30 s (`node/usecases/answering.py`); three missed beats mean it is gone."""
-CLOSING_S: Final = 5.0
-_OPTIONS: Final = (
-    ("grpc.enable_retries", 0),  # gRPC would send the same nonce again
-    ("grpc.max_metadata_size", 8_192),
-    ("grpc.absolute_max_metadata_size", 16_384),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-    ("grpc.use_local_subchannel_pool", 1),  # a new line is a new connection, under our newest leaf
-)
 
 
 class PeerNotAdmitted(UntrustedPeer):
@@ -95,33 +86,31 @@ class _Met(msgspec.Struct, frozen=True, kw_only=True):
     peer: VerifiedNode
     epoch: bytes
     hello: PeerHello
+    sealing_key: bytes
 
 
 class Line:
-    """One channel to one peer at one address, under one TLS leaf of ours."""
+    """One road to one peer, as `transport` goes it."""
 
     def __init__(
         self,
         *,
         to: NodeName,
-        endpoint: str,
+        transport: Transport,
         identity: Identity,
-        material: TlsMaterial,
         chains: ChainVerifier,
         clock: Clock,
         randomness: Randomness,
         judge: Judge | None = None,
         key: NodeKey | None = None,
         software_version: str = "",
-        reply_bytes_max: int = REPLY_BYTES_MAX,
     ) -> None:
         """`key`: the peer's node key if it is known already, so that even a refused hello can be believed.
 
         `judge`: asks the directory whether the peer may still be spoken to, before every call.
         """
         self.to = to
-        self.endpoint = endpoint
-        self.tls = material.current_tls()
+        self.transport = transport
         self._identity = identity
         self._chains = chains
         self._clock = clock
@@ -129,16 +118,6 @@ class Line:
         self._judge = judge
         self._key = key
         self._software_version = software_version
-        self._channel = grpc.aio.secure_channel(
-            endpoint,
-            channel_credentials(self.tls, material.root_pem),
-            options=[
-                *_OPTIONS,
-                ("grpc.ssl_target_name_override", to),
-                ("grpc.max_receive_message_length", reply_bytes_max),
-            ],
-        )
-        self._unary: dict[str, Any] = {}
         self._met: _Met | None = None
         self._greeting = asyncio.Lock()
 
@@ -147,9 +126,13 @@ class Line:
         """The peer's node key, once it is known."""
         return self._key
 
+    @property
+    def peer(self) -> VerifiedNode | None:
+        """Whom hello has met."""
+        return self._met.peer if self._met else None
+
     async def close(self) -> None:
-        """Let calls in flight finish, for a while, then hang up."""
-        await self._channel.close(grace=CLOSING_S)
+        await self.transport.close()
 
     # --- calls -------------------------------------------------------------------------------------------------------
 
@@ -177,20 +160,44 @@ class Line:
 
         `timeout_s` is for the acceptance. Ends only by raising: PeerUnreachable, RefusedByPeer or UntrustedPeer.
         """
+        channel, met = await self._greet_by_channel(timeout_s)
+        sealed, digest = self._sign(method, payload, timeout_s, "", epoch=met.epoch)
+        async with aclosing(self._pour(channel.stream(method, payload, sealed), digest, met, timeout_s)) as messages:
+            async for message in messages:
+                yield message
+
+    async def exchange(
+        self, method: str, first: bytes, said: AsyncIterator[bytes], *, timeout_s: float
+    ) -> AsyncGenerator[bytes, None]:
+        """As `stream`, but both write: `first`, which the signed call covers, and then whatever `said` brings."""
+        channel, met = await self._greet_by_channel(timeout_s)
+        sealed, digest = self._sign(method, first, timeout_s, "", epoch=met.epoch)
+        opened = channel.exchange(method, sealed, _after(first, said))
+        async with aclosing(self._pour(opened, digest, met, timeout_s)) as messages:
+            async for message in messages:
+                yield message
+
+    async def _greet_by_channel(self, timeout_s: float) -> tuple[Channel, _Met]:
+        assert isinstance(self.transport, Channel)  # noqa: S101  # streams go upward, and whoever is above can be dialled
         async with self._greeting:
             met = await self._greet(timeout_s)
         self._check_peer(met.peer)
-        sealed, digest = self._sign(method, payload, timeout_s, "", epoch=met.epoch)
-        streaming: Any = self._channel.unary_stream(method)
-        opened = streaming(payload, metadata=_metadata(sealed))
+        return self.transport, met
+
+    async def _pour(self, opened: Stream, digest: bytes, met: _Met, timeout_s: float) -> AsyncGenerator[bytes, None]:
         try:
-            yield await self._read_first(opened, digest, met.peer, timeout_s)
-            while True:
-                yield await self._read(opened, SILENCE_S)
-        except grpc.aio.AioRpcError as error:
-            raise self._failure(error, digest) from error
+            accepted = await opened.acceptance(timeout_s)
+            is_accepted = False
+            async with aclosing(opened.messages(SILENCE_S)) as messages:
+                async for message in messages:
+                    if not is_accepted:  # only now: a refusal has no acceptance, but a last word
+                        self._prove(accepted, digest, b"", met.peer.key)
+                        is_accepted = True
+                    yield message
+        except StreamEnded as ended:
+            raise self._failure(ended.reply, digest) from ended
         finally:
-            opened.cancel()
+            opened.hang_up()
 
     # --- hello -------------------------------------------------------------------------------------------------------
 
@@ -209,7 +216,7 @@ class Line:
         sent_ms = self._clock.now_ms()
         payload = asked.SerializeToString()
         sealed, digest = self._sign(HELLO_METHOD, payload, timeout_s, "", epoch=b"")
-        body, trailer = await self._send(HELLO_METHOD, payload, sealed, digest, timeout_s)
+        body, proof = await self._send(HELLO_METHOD, payload, sealed, digest, timeout_s)
         now_ms = self._clock.now_ms()
         try:
             message = wire.read(node_pb2.HelloReply, body)
@@ -219,20 +226,28 @@ class Line:
             raise UnprovenReply(self.to, str(malformed)) from malformed
         peer = self._chains.node(hello.chain, now_ms)
         if peer.name != self.to:
-            raise WrongPeer(self.to, f"{peer.name} answered at {self.endpoint}")
-        self._prove(trailer, digest, body, peer.key)
+            raise WrongPeer(self.to, f"{peer.name} answered at {self.transport.place}")
+        self._prove(proof, digest, body, peer.key)
         self._key = peer.key
-        self._met = _Met(peer=peer, epoch=message.epoch, hello=hello)
+        self._met = _Met(peer=peer, epoch=message.epoch, hello=hello, sealing_key=message.sealing_key)
         return self._met
 
     # --- one call ----------------------------------------------------------------------------------------------------
 
     async def _once(self, met: _Met, method: str, payload: bytes, timeout_s: float, operation_id: str) -> bytes:
         self._check_peer(met.peer)
-        sealed, digest = self._sign(method, payload, timeout_s, operation_id, epoch=met.epoch)
-        body, trailer = await self._send(method, payload, sealed, digest, timeout_s)
-        self._prove(trailer, digest, body, met.peer.key)
-        return body
+        under_seal = self._seal(met, method, payload)
+        sent = under_seal.payload if under_seal else payload
+        sealed, digest = self._sign(method, sent, timeout_s, operation_id, epoch=met.epoch)
+        body, proof = await self._send(method, sent, sealed, digest, timeout_s)
+        self._prove(proof, digest, body, met.peer.key)
+        return under_seal.open_reply(body) if under_seal else body
+
+    def _seal(self, met: _Met, method: str, payload: bytes) -> SealedCall | None:
+        """What relays must not read, if this call passes any and is of that kind."""
+        if self.transport.road != "relay" or not is_sealed(method):
+            return None
+        return seal_call(payload, met.sealing_key, caller=self._identity.name, audience=self.to, method=method)
 
     def _check_peer(self, peer: VerifiedNode) -> None:
         if self._judge is None or peer.name == self._identity.name:
@@ -264,23 +279,15 @@ class Line:
 
     async def _send(
         self, method: str, payload: bytes, sealed: Sealed, digest: bytes, timeout_s: float
-    ) -> tuple[bytes, Metadata]:
-        """The unverified answer with its trailing metadata; raises what a failed call means."""
-        unary = self._unary.get(method)
-        if unary is None:
-            unary = self._unary[method] = self._channel.unary_unary(method)
-        sent = unary(payload, timeout=timeout_s, metadata=_metadata(sealed))
-        try:
-            return await sent, await sent.trailing_metadata()
-        except grpc.aio.AioRpcError as error:
-            raise self._failure(error, digest) from error
-        except asyncio.CancelledError:
-            if _is_this_task_cancelled():
-                raise
-            raise PeerUnreachable(self.to, "the channel was closed") from None
+    ) -> tuple[bytes, Sealed]:
+        """The unverified answer with its signed header; raises what a failed call means."""
+        reply = await self.transport.unary(method, payload, sealed, timeout_s)
+        if reply.status != 0:
+            raise self._failure(reply, digest)
+        return reply.body, reply.sealed
 
-    def _prove(self, trailer: Metadata, digest: bytes, body: bytes, key: NodeKey, *, status: int = 0) -> None:
-        reply = envelope.read_reply(trailer)
+    def _prove(self, sealed: Sealed, digest: bytes, body: bytes, key: NodeKey, *, status: int = 0) -> None:
+        reply = envelope.read_reply(sealed)
         if reply is None:
             raise UnprovenReply(self.to, "it is not signed")
         check_reply(
@@ -293,54 +300,21 @@ class Line:
             now_ms=self._clock.now_ms(),
         )
 
-    def _failure(self, error: grpc.aio.AioRpcError, digest: bytes) -> LlnError:
+    def _failure(self, reply: RawReply, digest: bytes) -> LlnError:
         """A signed refusal is believed; anything else means only that the transport failed."""
-        trailer: Metadata = error.trailing_metadata()
-        body = envelope.error_in(trailer)
-        told = envelope.read_error(body)
+        told = envelope.read_error(reply.body)
         if told is None:
-            return PeerUnreachable(self.to, f"{error.code().name.lower()}: {(error.details() or '')[:200]}")
+            return unreachable(self.to, reply)
         if self._key is None:
             return PeerUnreachable(self.to, f"it refused before hello, unproven: [{told.code}] {told.detail}")
         try:
-            self._prove(trailer, digest, body, self._key, status=number_of(error.code()))
+            self._prove(reply.sealed, digest, reply.body, self._key, status=reply.status)
         except UnprovenReply as unproven:
             return unproven
         return RefusedByPeer(self.to, told.code, told.subject, told.detail, retry_after_ms=told.retry_after_ms)
 
-    # --- streams -----------------------------------------------------------------------------------------------------
 
-    async def _read_first(self, opened: Any, digest: bytes, peer: VerifiedNode, timeout_s: float) -> bytes:
-        """The first message, after the acceptance that stands in the initial metadata."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                accepted = await opened.initial_metadata()
-        except TimeoutError as silent:
-            raise PeerUnreachable(self.to, f"no acceptance within {timeout_s:g} s") from silent
-        first = await self._read(opened, SILENCE_S)
-        self._prove(accepted, digest, b"", peer.key)
-        return first
-
-    async def _read(self, opened: Any, silence_s: float) -> bytes:
-        try:
-            async with asyncio.timeout(silence_s):
-                message: bytes | object = await opened.read()
-        except TimeoutError as silent:
-            raise PeerUnreachable(self.to, f"nothing within {silence_s:g} s") from silent
-        except asyncio.CancelledError:
-            if _is_this_task_cancelled():
-                raise
-            raise PeerUnreachable(self.to, "the channel was closed") from None
-        if not isinstance(message, bytes):  # the mark that gRPC gives for the end
-            raise PeerUnreachable(self.to, "the stream ended")
-        return message
-
-
-def _metadata(sealed: Sealed) -> tuple[tuple[str, bytes], ...]:
-    return (envelope.CALL, sealed.header_bytes), (envelope.SIGNATURE, sealed.signature)
-
-
-def _is_this_task_cancelled() -> bool:
-    """Not so when a channel that closes has cancelled its calls: gRPC raises CancelledError for that, too."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
+async def _after(first: bytes, said: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for message in said:
+        yield message

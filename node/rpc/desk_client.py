@@ -7,6 +7,7 @@ from node.ports import Clock, Identity, Randomness
 from node.rpc import wire
 from node.rpc.channels import Line
 from node.rpc.tls import TlsMaterial
+from node.rpc.transports import Channel
 from protos.lln.v1 import desk_pb2
 
 DESK_TIMEOUT_S: Final = 60.0
@@ -21,13 +22,17 @@ class DeskClient:
     ) -> None:
         self._line = Line(
             to=identity.name,
-            endpoint=endpoint,
+            transport=Channel(
+                identity.name,
+                endpoint,
+                tls=material.current_tls(),
+                root_pem=material.root_pem,
+                reply_bytes_max=DESK_REPLY_BYTES_MAX,
+            ),
             identity=identity,
-            material=material,
             chains=ChainVerifier(identity.root_certificate),
             clock=clock,
             randomness=randomness,
-            reply_bytes_max=DESK_REPLY_BYTES_MAX,
         )
 
     async def ask(self, operation: str, request: bytes, *, timeout_s: float = DESK_TIMEOUT_S) -> bytes:

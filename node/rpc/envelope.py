@@ -111,9 +111,8 @@ def write_reply(header: ReplyHeader) -> bytes:
     ).SerializeToString()
 
 
-def read_reply(metadata: Metadata | None) -> SignedReply | None:
-    """The reply header in `metadata`, unverified; None where there is none, which proves nothing."""
-    sealed = find(metadata, REPLY)
+def read_reply(sealed: Sealed) -> SignedReply | None:
+    """The reply header that came, unverified; None where there is none, which proves nothing."""
     if not sealed.header_bytes:
         return None
     try:

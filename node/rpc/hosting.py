@@ -18,16 +18,20 @@ from federation.errors import LlnError, Unavailable
 from federation.naming import NodeName
 from node.ports import Clock, Identity, Randomness, Store
 from node.rpc.answers import FirstAnswers
+from node.rpc.arrivals import Arrival
 from node.rpc.catalogue_service import CatalogueInbound, catalogue_service
 from node.rpc.desk_service import DeskInbound, desk_service
 from node.rpc.directory_service import DirectoryInbound, directory_service
+from node.rpc.links import Links
 from node.rpc.logs_service import LogsInbound, logs_service
 from node.rpc.node_service import NodeInbound, node_service
+from node.rpc.relay_service import Relays, link_service
 from node.rpc.server import Busyness, SignedMethods
 from node.rpc.services import Service
 from node.rpc.tls import TlsMaterial, TlsPeers, server_credentials
+from node.rpc.transports import RawReply
 
-RECEIVED_BYTES_MAX: Final = 4 * 1024 * 1024 + 65_536
+RECEIVED_BYTES_MAX: Final = 4 * 1024 * 1024 + 262_144
 """The largest request of any method (desk.proto), and its envelope; the gate then holds each method to its own."""
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", RECEIVED_BYTES_MAX),
@@ -68,11 +72,16 @@ class NodeServer:
         logs: LogsInbound,
         catalogue: CatalogueInbound,
         desk: DeskInbound,
+        links: Links | None = None,
+        relays: Relays | None = None,
         limit: RateLimit | None = None,
         busyness: Busyness | None = None,
         heard_from: Callable[[NodeName], None] = lambda _: None,
     ) -> None:
-        """`heard_from` is told the name of each caller whose call was admitted. Raises MethodWithoutRules."""
+        """`links` and `relays`: who may be reached only through this node; absent where nobody is.
+
+        `heard_from` is told the name of each caller whose call was admitted. Raises MethodWithoutRules.
+        """
         self._material = material
         self._busyness = busyness or Busyness()
         self._answers = FirstAnswers(store=store, clock=clock)
@@ -88,11 +97,13 @@ class NodeServer:
             heard_from=heard_from,
         )
         self._services: tuple[Service, ...] = (
-            node_service(node, epoch=epoch, clock=clock),
+            node_service(node, epoch=epoch, clock=clock, sealing_key=identity.sealing_key),
             directory_service(directory),
             logs_service(logs, clock=clock),
             catalogue_service(catalogue),
             desk_service(desk),
+            *(() if links is None else (link_service(links),)),
+            *(() if relays is None else (relays.service(self._signed.answer),)),
         )
         self._health = health.aio.HealthServicer()
         self._reflection = _ForOwnPeople([one.name for one in self._services], identity, tls_peers, clock)
@@ -103,6 +114,10 @@ class NodeServer:
     def refused(self) -> dict[str, int]:
         """How many calls were refused since the start, by error code."""
         return self._signed.refused
+
+    async def answer(self, method: str, payload: bytes, arrival: Arrival) -> RawReply:
+        """The signed answer to a call that came over the link to the parent."""
+        return await self._signed.answer(method, payload, arrival)
 
     async def start(self, listen: str) -> int:
         """Listen on `listen` (host:port); returns the port. Raises PortTaken."""

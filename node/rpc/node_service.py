@@ -9,7 +9,7 @@ from node.rpc.wire import write_lineage
 from protos.lln.v1 import node_pb2
 
 PROTOCOL_VERSION: Final = 1
-FEATURES: Final = ("search", "logs")
+FEATURES: Final = ("search", "logs", "links", "relays")
 
 
 class NodeInbound(Protocol):
@@ -18,7 +18,7 @@ class NodeInbound(Protocol):
         ...
 
 
-def node_service(inbound: NodeInbound, *, epoch: bytes, clock: Clock) -> Service:
+def node_service(inbound: NodeInbound, *, epoch: bytes, clock: Clock, sealing_key: bytes) -> Service:
     """`epoch`: the gate's own, random for each start of the process."""
 
     async def hello(_: AdmittedCall, __: node_pb2.HelloRequest) -> node_pb2.HelloReply:
@@ -31,6 +31,7 @@ def node_service(inbound: NodeInbound, *, epoch: bytes, clock: Clock) -> Service
             software_version=told.software_version,
             features=FEATURES,
             lineage=write_lineage(told.lineage),
+            sealing_key=sealing_key,
         )
 
     return make_service(node_pb2.DESCRIPTOR.services_by_name["Node"], {"Hello": hello})

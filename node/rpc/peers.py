@@ -1,21 +1,19 @@
 """Other nodes, as the use cases see them: `node.ports.Peers` over signed gRPC.
 
-What lives here: each call as typed values, and the lines to peers, kept, rebuilt and left alone. What must not:
-retries, or when to call whom.
+What lives here: each call as typed values, tried on one road after the other. What must not: which roads there are
+(`routes.py`), retries, or when to call whom.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 
 from federation.calls import Judge
-from federation.certificate_profile import read_authority
 from federation.certificates import ChainVerifier
 from federation.directory import NodeDescription
 from federation.errors import PeerRefused, PeerUnreachable, UntrustedPeer
-from federation.keys import NodeKey
 from federation.logs import Page
 from federation.naming import NodeName
 from federation.search import SearchAnswer, SearchRequest
@@ -29,11 +27,15 @@ from node.ports import (
     PushReceipt,
     Randomness,
     Resolved,
+    RoadTried,
 )
 from node.rpc import wire, wire_logs
-from node.rpc.breaker import Breaker
 from node.rpc.channels import Line
+from node.rpc.links import Links
+from node.rpc.pinging import try_road
+from node.rpc.routes import Routes
 from node.rpc.tls import TlsMaterial
+from node.rpc.uplink import ServeCall, Uplink
 from protos.lln.v1 import catalogue_pb2, directory_pb2, logs_pb2
 
 ACCEPTANCE_S: Final = 10.0
@@ -43,18 +45,6 @@ AMessage = TypeVar("AMessage", bound=Message)
 AValue = TypeVar("AValue")
 
 
-class AddressUnknown(PeerUnreachable):
-    code = "LLN-251"
-    zh = "不知道这个节点的地址，无法直接联系。"
-    en = "No address is known for this node, so it cannot be dialled."
-
-
-class BreakerOpen(PeerUnreachable):
-    code = "LLN-252"
-    zh = "该节点最近多次没有应答，暂时不再联系，稍后自动再试。"
-    en = "The node did not answer several times in a row; it is left alone for a moment and then tried again."
-
-
 class UnreadableReply(PeerUnreachable):
     code = "LLN-254"
     zh = "对端的答复签名正确但内容无法读取，已丢弃。请确认双方程序版本。"
@@ -62,9 +52,10 @@ class UnreadableReply(PeerUnreachable):
 
 
 class GrpcPeers:
-    """Signed calls to other nodes. One line to each; close it when done.
+    """Signed calls to other nodes, by whatever road leads there; close it when done.
 
-    `judge`: whether the directory still admits a peer, asked before every call to it. Errors as `node.ports.Peers`.
+    `links`: the children attached to this node. `judge`: whether the directory still admits a peer, asked before every
+    call to it. Errors as `node.ports.Peers`.
     """
 
     def __init__(
@@ -75,58 +66,73 @@ class GrpcPeers:
         chains: ChainVerifier,
         clock: Clock,
         randomness: Randomness,
+        links: Links | None = None,
         judge: Judge | None = None,
         software_version: str = "",
     ) -> None:
-        self._identity = identity
-        self._material = material
-        self._chains = chains
         self._clock = clock
-        self._randomness = randomness
-        self._judge = judge
         self._software_version = software_version
-        self._endpoints: dict[NodeName, str] = {}
-        self._lines: dict[NodeName, Line] = {}
-        self._retired: list[Line] = []
-        self._breakers: dict[NodeName, Breaker] = {}
+        self._routes = Routes(
+            identity=identity,
+            material=material,
+            chains=chains,
+            clock=clock,
+            randomness=randomness,
+            links=links or Links(clock),
+            send=self.pass_on,
+            judge=judge,
+            software_version=software_version,
+        )
+        self._serve: ServeCall | None = None
 
     def know(self, name: NodeName, endpoint: str) -> None:
-        self._endpoints[name] = endpoint
+        self._routes.know(name, endpoint)
 
     def can_dial(self, name: NodeName) -> bool:
-        return name in self._endpoints
+        return bool(self.endpoint_of(name))
 
     def endpoint_of(self, name: NodeName) -> str:
-        return self._endpoints.get(name, "")
+        return self._routes.endpoint_of(name)
 
     def heard_from(self, name: NodeName) -> None:
         """A verified call came in from `name`: whatever was wrong with reaching it may be over."""
-        breaker = self._breakers.get(name)
-        if breaker is not None:
-            breaker.succeeded()
+        self._routes.heard_from(name)
+
+    def serve_with(self, serve: ServeCall) -> None:
+        """What answers the calls that the parent makes over the link to it."""
+        self._serve = serve
 
     async def hang_up_retired(self) -> None:
         """Close the lines that a renewed leaf or a new address has replaced; calls in flight may finish first."""
-        retired, self._retired = self._retired, []
-        for line in retired:
-            await line.close()
+        await self._routes.hang_up_retired()
 
     async def close(self) -> None:
-        self._retired.extend(self._lines.values())
-        self._lines.clear()
-        await self.hang_up_retired()
+        await self._routes.close()
 
     # --- the port ----------------------------------------------------------------------------------------------------
 
     async def hello(self, to: NodeName, *, timeout_s: float) -> PeerHello:
-        line = self._line(to)
+        return await self._by_any_road(to, timeout_s, lambda line, share_s: line.hello(share_s))
+
+    async def ping(self, to: NodeName, *, timeout_s: float) -> Sequence[RoadTried]:
+        lines = self._routes.roads(to, relayed=True)
+        return [await try_road(line, timeout_s=timeout_s, clock=self._clock) for line in lines]
+
+    async def attach(self, to: NodeName, attached: Callable[[], None]) -> None:
+        assert self._serve is not None  # noqa: S101  # the server starts before anything runs
+        [line] = self._routes.roads(to, relayed=False)[:1]
+        uplink = Uplink(line=line, serve=self._serve, clock=self._clock, software_version=self._software_version)
         try:
-            hello = await line.hello(timeout_s)
+            await uplink.run(attached)
         except (PeerUnreachable, UntrustedPeer):
-            self._failed(to)
+            self._routes.failed(line)
             raise
-        self.heard_from(to)
-        return hello
+
+    async def pass_on(self, to: NodeName, method: str, payload: bytes, timeout_s: float) -> bytes:
+        """One call to a neighbour with bytes that are somebody else's; the verified reply's bytes."""
+        return await self._by_any_road(
+            to, timeout_s, lambda line, share_s: line.call(method, payload, timeout_s=share_s), relayed=False
+        )
 
     async def held(self, to: NodeName, *, timeout_s: float) -> Sequence[HeldLog]:
         held: list[HeldLog] = []
@@ -149,14 +155,14 @@ class GrpcPeers:
 
     async def watch(self, to: NodeName, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
         asked = logs_pb2.WatchRequest(topics=topics).SerializeToString()
-        line = self._line(to)
+        [line] = self._routes.roads(to, relayed=False)[:1]
         try:
             async with aclosing(line.stream("/lln.v1.Logs/Watch", asked, timeout_s=ACCEPTANCE_S)) as messages:
                 async for message in messages:
                     self.heard_from(to)
                     yield _understood(to, message, _HEAD)
         except (PeerUnreachable, UntrustedPeer):
-            self._failed(to)
+            self._routes.failed(line)
             raise
 
     async def report_fork(self, to: NodeName, evidence: ForkEvidence, operation_id: str, *, timeout_s: float) -> None:
@@ -194,7 +200,7 @@ class GrpcPeers:
             to, "/lln.v1.Directory/Describe", asked, timeout_s=timeout_s, read=_nothing, operation_id=operation_id
         )
 
-    # --- lines -------------------------------------------------------------------------------------------------------
+    # --- roads -------------------------------------------------------------------------------------------------------
 
     async def _ask(
         self,
@@ -206,61 +212,46 @@ class GrpcPeers:
         read: Callable[[bytes], AValue],
         operation_id: str = "",
     ) -> AValue:
-        """One call, its verified answer as a value, and what its outcome means for the peer's breaker."""
-        line = self._line(to)
+        """One call, and its verified answer as a value."""
         payload = asked.SerializeToString()
-        try:
-            body = await line.call(method, payload, timeout_s=timeout_s, operation_id=operation_id)
-        except (PeerUnreachable, UntrustedPeer):
-            self._failed(to)
-            raise
-        except PeerRefused:
-            self.heard_from(to)
-            raise
-        self.heard_from(to)
+        body = await self._by_any_road(
+            to,
+            timeout_s,
+            lambda line, share_s: line.call(method, payload, timeout_s=share_s, operation_id=operation_id),
+        )
         return _understood(to, body, read)
 
-    def _line(self, to: NodeName) -> Line:
-        """The line in use; a new one where the address or our own TLS leaf has changed since.
+    async def _by_any_road(
+        self,
+        to: NodeName,
+        timeout_s: float,
+        work: Callable[[Line, float], Awaitable[AValue]],
+        *,
+        relayed: bool = True,
+    ) -> AValue:
+        """The best road that leads there; each but the last gets half of the time that is left.
 
-        Raises AddressUnknown, BreakerOpen.
+        A call whose answer was lost on one road may be carried out and then arrive again by the next: it has the same
+        operation id, and calls without one change nothing.
         """
-        endpoint = self._endpoints.get(to)
-        if not endpoint:
-            raise AddressUnknown(to, "no directory held here, and no hello, has told its address")
-        breaker = self._breakers.get(to)
-        if breaker is not None and not breaker.lets_through(self._clock.monotonic_s()):
-            raise BreakerOpen(to, f"{breaker.failures} failures in a row")
-        line = self._lines.get(to)
-        if line is not None and line.endpoint == endpoint and line.tls == self._material.current_tls():
-            return line
-        if line is not None:
-            self._retired.append(line)
-        self._lines[to] = line = Line(
-            to=to,
-            endpoint=endpoint,
-            identity=self._identity,
-            material=self._material,
-            chains=self._chains,
-            clock=self._clock,
-            randomness=self._randomness,
-            judge=self._judge,
-            key=line.key if line is not None else self._key_above(to),
-            software_version=self._software_version,
-        )
-        return line
-
-    def _key_above(self, name: NodeName) -> NodeKey | None:
-        """The node key of an authority above this node, as its own chain, verified long since, records it."""
-        for der in (*self._identity.chain, self._identity.root_certificate):
-            claims = read_authority(der).claims
-            if claims.name == name:
-                return NodeKey.parse(claims.did)
-        return None
-
-    def _failed(self, to: NodeName) -> None:
-        breaker = self._breakers.setdefault(to, Breaker())
-        breaker.failed(self._clock.monotonic_s(), self._randomness.fraction())
+        ends_s = self._clock.monotonic_s() + timeout_s
+        lines = self._routes.roads(to, relayed=relayed)
+        for line in lines:
+            left_s = ends_s - self._clock.monotonic_s()
+            try:
+                done = await work(line, left_s if line is lines[-1] else left_s / 2)
+            except (PeerUnreachable, UntrustedPeer):
+                self._routes.failed(line)
+                if line is lines[-1]:
+                    raise
+                continue
+            except PeerRefused:
+                self.heard_from(to)
+                raise
+            if line.transport.road != "relay":
+                self.heard_from(to)
+            return done
+        raise AssertionError("roads are never none")
 
 
 def _understood(to: NodeName, body: bytes, read: Callable[[bytes], AValue]) -> AValue:

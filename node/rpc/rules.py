@@ -3,8 +3,10 @@
 What must not live here: a default for a method that declares nothing; a server with such a method does not start.
 """
 
+from functools import cache
 from typing import Final
 
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from federation.calls import METHOD_CHARS_MAX, MethodRules
@@ -36,6 +38,17 @@ def rules_of(service: ServiceDescriptor) -> dict[str, MethodRules]:
     return {method.name: _rules(method) for method in service.methods}
 
 
+@cache
+def is_sealed(path: str) -> bool:
+    """Whether the method at `path` travels sealed through relays; False for one that is not known here."""
+    service, _, method = path.removeprefix("/").rpartition("/")
+    try:
+        declared = descriptor_pool.Default().FindServiceByName(service).FindMethodByName(method)
+    except KeyError:
+        return False
+    return declared is not None and _rules(declared).sealed
+
+
 def path_of(method: MethodDescriptor) -> str:
     """The method as HTTP/2 names it, such as "/lln.v1.Logs/Push"."""
     return f"/{method.containing_service.full_name}/{method.name}"
@@ -50,7 +63,7 @@ def _rules(method: MethodDescriptor) -> MethodRules:
     callers = [_CALLERS.get(caller) for caller in declared.callers]
     if not callers or None in callers:
         raise MethodWithoutRules(path, "its rules name no caller, or one that is not known")
-    if method.client_streaming or (method.server_streaming and not declared.streams_signed_content):
+    if (method.client_streaming or method.server_streaming) and not declared.streams_signed_content:
         raise MethodWithoutRules(path, "it streams, and its rules do not say that what it carries is signed itself")
     if len(path) > METHOD_CHARS_MAX:
         raise MethodWithoutRules(path, f"its name is longer than {METHOD_CHARS_MAX} characters")
@@ -61,6 +74,7 @@ def _rules(method: MethodDescriptor) -> MethodRules:
         reads_catalogue=declared.reads_catalogue,
         introduces=declared.introduces,
         streams_signed_content=declared.streams_signed_content,
+        sealed=declared.sealed,
         request_bytes_max=declared.request_bytes_max or REQUEST_BYTES_DEFAULT,
         deadline_ms_max=declared.deadline_ms_max or DEADLINE_MS_DEFAULT,
     )

@@ -5,7 +5,7 @@ What must not: what any method does (`*_service.py`), or ports and processes (`h
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from hashlib import sha256
 from typing import Any, Final
@@ -13,18 +13,32 @@ from typing import Any, Final
 import grpc
 import msgspec
 
-from federation.calls import AdmittedCall, Gate, MethodRules, ReplyHeader, SignedCall, call_digest, sign_reply
-from federation.errors import Unavailable
+from federation.calls import (
+    METHOD_CHARS_MAX,
+    AdmittedCall,
+    Gate,
+    MethodRules,
+    ReplyHeader,
+    SignedCall,
+    call_digest,
+    sign_reply,
+)
+from federation.errors import NotFound, Unavailable
 from federation.naming import NodeName
 from node.ports import Clock, Identity
 from node.rpc import envelope
 from node.rpc.answers import Answer, FirstAnswers, answer_to
+from node.rpc.arrivals import Arrival
 from node.rpc.envelope import Sealed
+from node.rpc.sealing import open_call
 from node.rpc.status_codes import STATUS_BY_NUMBER
 from node.rpc.tls import TlsPeers
+from node.rpc.transports import RawReply
 
 Unary = Callable[[AdmittedCall, bytes], Awaitable[bytes]]
 Streaming = Callable[[AdmittedCall, bytes], AsyncGenerator[bytes, None]]
+Exchange = Callable[[AdmittedCall, bytes, AsyncIterator[bytes]], AsyncGenerator[bytes, None]]
+FIRST_MESSAGE_S: Final = 10.0
 _ACCEPTED: Final = Answer()
 
 
@@ -46,12 +60,19 @@ class NodeStopping(Unavailable):
     en = "The node is stopping; whoever watches it reconnects by itself later."
 
 
+class MethodNotServed(NotFound):
+    code = "LLN-1220"
+    zh = "这个节点没有这个方法，或者它不能以这种方式调用。可能是版本不同。"
+    en = "This node has no such method, or none that can be called this way. Its version may differ."
+
+
 class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """One method as it is served: exactly one of `unary` and `streaming` is set."""
+    """One method as it is served: exactly one of `unary`, `streaming` and `exchange` is set."""
 
     rules: MethodRules
     unary: Unary | None = None
     streaming: Streaming | None = None
+    exchange: Exchange | None = None
 
 
 class Busyness(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +108,7 @@ class SignedMethods:
         self._at_work: dict[NodeName, int] = {}
         self._streams: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
+        self._by_path: dict[str, Callable[[bytes, Any], Awaitable[bytes]]] = {}
         self.refused: dict[str, int] = {}
 
     def handlers(self, methods: Mapping[str, Method]) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
@@ -99,11 +121,22 @@ class SignedMethods:
         for stream in self._streams:
             stream.cancel()
 
+    async def answer(self, method: str, payload: bytes, arrival: Arrival) -> RawReply:
+        """The signed answer to a call that came by another road than its caller's own connection; never raises."""
+        serve = self._by_path.get(method)
+        if serve is not None:
+            return arrival.reply(await serve(payload, arrival))
+        sealed = envelope.find(arrival.invocation_metadata(), envelope.CALL)
+        return arrival.reply(self._send(arrival, sealed, answer_to(MethodNotServed(method[:METHOD_CHARS_MAX]))))
+
     def _handler(self, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        if method.exchange is not None:
+            return grpc.stream_stream_rpc_method_handler(self._exchange(method.rules, method.exchange))
         if method.streaming is not None:
             return grpc.unary_stream_rpc_method_handler(self._stream(method.rules, method.streaming))
         assert method.unary is not None, method.rules.method  # noqa: S101  # our own table
-        return grpc.unary_unary_rpc_method_handler(self._unary(method.rules, method.unary))
+        serve = self._by_path[method.rules.method] = self._unary(method.rules, method.unary)
+        return grpc.unary_unary_rpc_method_handler(serve)
 
     def _unary(self, rules: MethodRules, work: Unary) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def serve(payload: bytes, context: Any) -> bytes:
@@ -112,7 +145,7 @@ class SignedMethods:
                 call, admitted = self._admit(sealed, payload, rules, context)
                 self._begin_work(admitted.caller.name)
                 try:
-                    answer = await self._work(call, admitted, rules, work, context)
+                    answer = await self._work_sealed(call, admitted, rules, work, context)
                 finally:
                     self._end_work(admitted.caller.name)
             except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
@@ -139,15 +172,40 @@ class SignedMethods:
 
         return serve
 
+    def _exchange(self, rules: MethodRules, work: Exchange) -> Callable[[AsyncIterator[bytes], Any], Awaitable[None]]:
+        async def serve(said: AsyncIterator[bytes], context: Any) -> None:
+            try:
+                async with asyncio.timeout(FIRST_MESSAGE_S):
+                    first = await anext(said)
+            except (TimeoutError, StopAsyncIteration):
+                first = b""  # what was signed is not there, and is refused for that
+            await self._stream(rules, lambda call, payload: work(call, payload, said))(first, context)
+
+        return serve
+
     def _admit(
         self, sealed: Sealed, payload: bytes, rules: MethodRules, context: Any
     ) -> tuple[SignedCall, AdmittedCall]:
         now_ms = self._clock.now_ms()
-        peer = self._tls_peers.peer_of(context.auth_context(), now_ms)
+        if isinstance(context, Arrival):
+            peer = context.caller(now_ms)
+        else:
+            peer = self._tls_peers.peer_of(context.auth_context(), now_ms)
         call = envelope.read_call(sealed, payload)
         admitted = self._gate.admit(call, rules, peer=peer, now_ms=now_ms)
         self._heard_from(peer.name)
         return call, admitted
+
+    async def _work_sealed(
+        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary, context: Any
+    ) -> Answer:
+        """What has passed relays is opened first where the method's rules say so, and answered under seal."""
+        if not (rules.sealed and isinstance(context, Arrival) and context.by == "relay"):
+            return await self._work(call, admitted, rules, work, context)
+        opened = open_call(call.payload, self._identity, caller=admitted.caller.name, rules=rules)
+        plain = msgspec.structs.replace(call, payload=opened.payload)
+        answer = await self._work(plain, admitted, rules, work, context)
+        return answer if answer.status else msgspec.structs.replace(answer, body=opened.seal_reply(answer.body))
 
     async def _work(
         self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary, context: Any

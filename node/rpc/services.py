@@ -4,7 +4,7 @@ What lives here: the parsing and serialising around every such function. What mu
 (`*_service.py`), envelopes and refusals (`server.py`).
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -17,11 +17,12 @@ from federation.calls import AdmittedCall
 from federation.errors import BrokenHome
 from node.rpc import wire
 from node.rpc.rules import rules_of
-from node.rpc.server import Method, Streaming, Unary
+from node.rpc.server import Exchange, Method, Streaming, Unary
 
 Answers = Callable[[AdmittedCall, Any], Awaitable[Message]]
 Streams = Callable[[AdmittedCall, Any], AsyncGenerator[Message, None]]
-"""Both get the admitted call and its parsed request, of the type that the .proto says."""
+Exchanges = Callable[[AdmittedCall, Any, AsyncIterator[Any]], AsyncGenerator[Message, None]]
+"""All get the admitted call and its parsed request, of the type that the .proto says; the last also what follows it."""
 
 
 class MethodsDiffer(BrokenHome):
@@ -38,18 +39,23 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_service(
-    declared: ServiceDescriptor, answers: Mapping[str, Answers], streams: Mapping[str, Streams] | None = None
+    declared: ServiceDescriptor,
+    answers: Mapping[str, Answers],
+    streams: Mapping[str, Streams] | None = None,
+    exchanges: Mapping[str, Exchanges] | None = None,
 ) -> Service:
     """Tie functions to the methods of a service; raises MethodsDiffer, MethodWithoutRules."""
-    streamed = streams or {}
-    names = {method.name for method in declared.methods}
-    if names != answers.keys() | streamed.keys() or answers.keys() & streamed.keys():
-        raise MethodsDiffer(declared.full_name, f"declared: {', '.join(sorted(names))}")
+    streamed, exchanged = streams or {}, exchanges or {}
+    names = sorted(method.name for method in declared.methods)
+    if names != sorted([*answers, *streamed, *exchanged]):
+        raise MethodsDiffer(declared.full_name, f"declared: {', '.join(names)}")
     rules = rules_of(declared)
     kinds = {method.name: GetMessageClass(method.input_type) for method in declared.methods}
     methods = {name: Method(rules=rules[name], unary=_unary(kinds[name], answer)) for name, answer in answers.items()}
     for name, stream in streamed.items():
         methods[name] = Method(rules=rules[name], streaming=_streaming(kinds[name], stream))
+    for name, exchange in exchanged.items():
+        methods[name] = Method(rules=rules[name], exchange=_exchanging(kinds[name], exchange))
     return Service(name=declared.full_name, methods=methods)
 
 
@@ -63,6 +69,16 @@ def _unary(kind: type[Message], answer: Answers) -> Unary:
 def _streaming(kind: type[Message], stream: Streams) -> Streaming:
     async def serve(call: AdmittedCall, payload: bytes) -> AsyncGenerator[bytes, None]:
         async with aclosing(stream(call, wire.read(kind, payload))) as messages:
+            async for message in messages:
+                yield message.SerializeToString()
+
+    return serve
+
+
+def _exchanging(kind: type[Message], exchange: Exchanges) -> Exchange:
+    async def serve(call: AdmittedCall, payload: bytes, following: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        said = (wire.read(kind, message) async for message in following)
+        async with aclosing(exchange(call, wire.read(kind, payload), said)) as messages:
             async for message in messages:
                 yield message.SerializeToString()
 

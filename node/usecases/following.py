@@ -67,6 +67,8 @@ class Following:
                 failures = 0
                 await self._watch(self._parent)
             except (RemoteFault, Unavailable) as outage:
+                if _is_cancelled():  # a group that fails while it is cancelled forgets the cancellation (gh-116720)
+                    raise asyncio.CancelledError from None
                 failures += 1
                 self._dealings.failed(self._parent, outage)
             await self._clock.sleep(
@@ -121,3 +123,8 @@ def _leaves(group: BaseExceptionGroup[LlnError]) -> Iterator[LlnError]:
             yield from _leaves(error)
         else:
             yield error
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -3,6 +3,7 @@
 import asyncio
 
 import grpc
+import msgspec
 import pytest
 
 from federation.callers import RateLimit, ReplayedCall, TooManyCalls
@@ -20,6 +21,8 @@ from federation.certificates import CertificateExpired
 from federation.directory import CallerRevoked, CallerSuspended
 from federation.errors import PeerUnreachable
 from node.rpc.channels import RefusedByPeer
+from node.rpc.envelope import REPLY, Sealed, find
+from node.rpc.transports import RawReply
 from node.rpc.wire import MalformedMessage
 from protos.lln.v1 import directory_pb2, logs_pb2
 from tests.support.signed_nodes import DESCRIPTION, Forger, Tree, dialled
@@ -129,10 +132,10 @@ async def test_two_answers_cannot_be_swapped(tree, forger):
         one = forger.sealed(RESOLVE, PAYLOAD)
         answer = await forger.send(RESOLVE, PAYLOAD, one)
 
-        async def swapped(*_, **__):
-            return answer.body, answer.trailer
+        async def swapped(*_):
+            return RawReply(status=0, sealed=find(answer.trailer, REPLY), body=answer.body)
 
-        line._send = swapped
+        line.transport.unary = swapped
         with pytest.raises(PeerUnreachable, match="another call"):
             await line.call(RESOLVE, PAYLOAD, timeout_s=5)
 
@@ -163,40 +166,34 @@ async def test_one_flipped_bit_in_an_answer_is_discarded(tree, part):
     line = tree.school.line(tree.district)
     async with dialled(line):
         await line.hello(5)
-        honest = line._send
-
-        async def altered(*asked):
-            body, trailer = await honest(*asked)
-            told = dict(trailer)
-            if part == "body":
-                body = flipped(body, 11)
-            else:
-                key = "lln-reply-bin" if part == "reply header" else "lln-signature-bin"
-                told[key] = flipped(told[key], 99)
-            return body, tuple(told.items())
-
-        line._send = altered
+        line.transport.unary = altering(line.transport.unary, part)
         with pytest.raises(PeerUnreachable):
             await line.call(RESOLVE, PAYLOAD, timeout_s=5)
 
 
-@pytest.mark.parametrize("key", ["lln-error-bin", "lln-reply-bin", "lln-signature-bin"])
-async def test_an_altered_refusal_is_not_believed(tree, key):
+def altering(honest, part):
+    """A transport with one bit of each answer flipped."""
+
+    async def altered(*asked):
+        told = await honest(*asked)
+        if part == "body":
+            return msgspec.structs.replace(told, body=flipped(told.body, 11))
+        field = "header_bytes" if part == "reply header" else "signature"
+        sealed = msgspec.structs.replace(told.sealed, **{field: flipped(getattr(told.sealed, field), 99)})
+        return msgspec.structs.replace(told, sealed=sealed)
+
+    return altered
+
+
+@pytest.mark.parametrize("part", ["body", "reply header", "signature"])
+async def test_an_altered_refusal_is_not_believed(tree, part):
     line = tree.school.line(tree.district)
     payload = directory_pb2.ResolveRequest(name="nobody.lln.internal").SerializeToString()
     async with dialled(line):
         await line.hello(5)
         with pytest.raises(RefusedByPeer):
             await line.call(RESOLVE, payload, timeout_s=5)
-        told = line._failure
-
-        def altered(error, digest):
-            trailer = {**dict(error.trailing_metadata())}
-            trailer[key] = flipped(trailer[key], 42)
-            spoilt = grpc.aio.AioRpcError(error.code(), (), tuple(trailer.items()), error.details())
-            return told(spoilt, digest)
-
-        line._failure = altered
+        line.transport.unary = altering(line.transport.unary, part)
         with pytest.raises(PeerUnreachable):
             await line.call(RESOLVE, payload, timeout_s=5)
 
@@ -206,8 +203,8 @@ async def test_an_unsigned_refusal_means_only_that_the_transport_failed(tree, st
     line = tree.school.line(tree.district)
     async with dialled(line):
         await line.hello(5)
-        unsigned = grpc.aio.AioRpcError(status, (), (), "no such node")
-        with pytest.raises(PeerUnreachable):
+        unsigned = RawReply(status=status.value[0], sealed=Sealed(), body=b"", told="no such node")
+        with pytest.raises(PeerUnreachable, match="no such node"):
             raise line._failure(unsigned, b"digest")
 
 

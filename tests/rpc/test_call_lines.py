@@ -34,7 +34,7 @@ def resolve(tree, peers):
 async def test_a_restarted_peer_is_greeted_again_within_the_same_call(tree):
     async with dialled(tree.school.dialling(tree.district)) as peers:
         await resolve(tree, peers)
-        line = peers._lines[tree.district.name]
+        line = peers._routes._lines[tree.district.name, "direct"]
         await tree.district.restart()
         for _ in range(50):
             try:
@@ -43,7 +43,7 @@ async def test_a_restarted_peer_is_greeted_again_within_the_same_call(tree):
             except PeerUnreachable:  # the old connection may take a moment to be given up
                 peers.heard_from(tree.district.name)
                 await asyncio.sleep(0.05)
-        assert peers._lines[tree.district.name] is line
+        assert peers._routes._lines[tree.district.name, "direct"] is line
         assert tree.district.server.refused == {"LLN-237": 1}
 
 
@@ -55,7 +55,7 @@ async def test_many_calls_after_a_restart_share_one_hello(tree):
         await peers.hello(tree.district.name, timeout_s=5)
         greeted = []
         tree.district.behind.hello, hello = lambda: (greeted.append(1), hello())[1], tree.district.behind.hello
-        peers._lines[tree.district.name]._met = None
+        peers._routes._lines[tree.district.name, "direct"]._met = None
         await asyncio.gather(*(resolve(tree, peers) for _ in range(10)))
         assert len(greeted) == 1
 
@@ -64,16 +64,16 @@ async def test_our_renewed_leaf_makes_a_new_line_and_calls_in_flight_finish(tree
     tree.district.behind.slow_s = 0.3
     async with dialled(tree.school.dialling(tree.district)) as peers:
         await peers.hello(tree.district.name, timeout_s=5)
-        before = peers._lines[tree.district.name]
+        before = peers._routes._lines[tree.district.name, "direct"]
         in_flight = asyncio.ensure_future(resolve(tree, peers))
         await asyncio.sleep(0.1)
         renew_leaf(tree.school)
         assert await resolve(tree, peers)
-        assert peers._lines[tree.district.name] is not before
+        assert peers._routes._lines[tree.district.name, "direct"] is not before
         hanging_up = asyncio.ensure_future(peers.hang_up_retired())
         assert await in_flight
         await hanging_up
-        assert peers._retired == []
+        assert peers._routes._retired == []
 
 
 async def test_the_servers_renewed_leaf_is_taken_up_live(tree):
@@ -112,17 +112,17 @@ async def shown_leaf(tree):
 async def test_a_new_address_makes_a_new_line(tree):
     async with dialled(tree.school.dialling(tree.district)) as peers:
         await resolve(tree, peers)
-        before = peers._lines[tree.district.name]
+        before = peers._routes._lines[tree.district.name, "direct"]
         await tree.district.stop()
         await tree.district.start()
         peers.know(tree.district.name, tree.district.endpoint)
         await resolve(tree, peers)
-        assert peers._lines[tree.district.name] is not before
+        assert peers._routes._lines[tree.district.name, "direct"] is not before
         await peers.hang_up_retired()
 
 
 async def test_closing_ends_calls_as_unreachable_and_not_as_a_cancellation_of_their_callers(tree, monkeypatch):
-    monkeypatch.setattr("node.rpc.channels.CLOSING_S", 0.1)
+    monkeypatch.setattr("node.rpc.transports.CLOSING_S", 0.1)
     tree.district.behind.slow_s = 2
     peers = tree.school.dialling(tree.district)
     await peers.hello(tree.district.name, timeout_s=5)

@@ -103,7 +103,9 @@ async def test_through_a_parent_that_asks_onward_the_whole_network_answers_and_e
     async with network(tmp_path, "county", "far", "school-a.county", "school-c.far") as nodes:
         await nodes[STRANGER].publish("far", "外省的 书法 课")
         await until(lambda: _indexed(nodes, ROOT, STRANGER))
-        nodes[SCHOOL].node.peers._endpoints.pop(ROOT, None)  # a hub whose address has not come down to the school
+        nodes[SCHOOL].node.peers._routes._endpoints.pop(
+            ROOT, None
+        )  # a hub whose address has not come down to the school
         answer = await nodes[SCHOOL].search("书法")
         assert [hit.id for hit in answer.hits] == ["far"]
         named = [source.node for source in answer.sources]

@@ -11,7 +11,7 @@ from federation.logs import LogId
 from federation.search import SearchRequest
 from node.ports import ForkEvidence, LogHeadNote
 from node.rpc.channels import PeerNotAdmitted, RefusedByPeer, WrongPeer
-from node.rpc.peers import AddressUnknown, BreakerOpen
+from node.rpc.routes import AddressUnknown, BreakerOpen
 from node.rpc.server import Busyness, DeadlinePassed, NodeStopping, TooBusy
 from tests.support.signed_nodes import ANSWER, DESCRIPTION, Forger, Tree, dialled, page_of
 

@@ -13,7 +13,8 @@ from federation.catalogue import CRITERIA, BilingualLine, Resource, ShareScope
 from federation.directory import NodeDescription
 from federation.naming import NodeName, parent_of
 from federation.search import SearchAnswer
-from node.assembly import Node, found_home, join_home, open_node
+from node.assembly import Node, open_node
+from node.beginnings import found_home, join_home
 from node.desk import OPERATIONS
 from node.runtime import _Running
 

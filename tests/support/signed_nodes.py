@@ -18,11 +18,12 @@ from federation.merkle import EMPTY_ROOT
 from federation.naming import NodeName
 from federation.search import Coverage, SearchAnswer, TermStatistics
 from node.ports import HeldLog, Holding, LogHeadNote, PeerHello, PushReceipt, Resolved
-from node.rpc.channels import Line
+from node.rpc.channels import REPLY_BYTES_MAX, Line
 from node.rpc.desk_client import DeskClient
 from node.rpc.envelope import error_in, read_error, write_call
 from node.rpc.hosting import NodeServer
 from node.rpc.peers import GrpcPeers
+from node.rpc.transports import Channel
 from tests.support.identities import identity_of
 from tests.support.machine import CountedRandomness, HandClock
 from tests.support.memory_store import MemoryStore
@@ -200,7 +201,9 @@ class Node:
         return peers
 
     def line(self, to: "Node", **changes) -> Line:
-        given = {"to": to.name, "endpoint": to.endpoint, "identity": self.identity, "material": self.identity}
+        tls, root_pem = self.identity.current_tls(), self.identity.root_pem
+        channel = Channel(to.name, to.endpoint, tls=tls, root_pem=root_pem, reply_bytes_max=REPLY_BYTES_MAX)
+        given = {"to": to.name, "transport": channel, "identity": self.identity}
         given |= {"chains": self.chains, "clock": self.clock, "randomness": self.randomness}
         return Line(**(given | changes))
 

@@ -408,7 +408,7 @@ DIGEST = call_digest(CALL.header_bytes, CALL.signature)
 def reply(*, signer=DISTRICT.node_key, **changes) -> SignedReply:
     given = {"responder": DISTRICT.name, "call_sha256": DIGEST, "status": 0, "at_ms": NOW_MS}
     header_bytes = write_reply(ReplyHeader(**(given | {"body_sha256": sha256(BODY).digest()} | changes)))
-    told = read_reply((("lln-reply-bin", header_bytes), ("lln-signature-bin", sign_reply(header_bytes, signer))))
+    told = read_reply(Sealed(header_bytes=header_bytes, signature=sign_reply(header_bytes, signer)))
     assert told is not None
     return told
 
@@ -461,7 +461,7 @@ def test_a_reply_with_one_bit_flipped_is_discarded(data):
     parts = [sound.header_bytes, sound.signature, BODY]
     part = data.draw(st.integers(0, 2))
     parts[part] = flipped(parts[part], data.draw(st.integers(0, 8 * len(parts[part]) - 1)))
-    told = read_reply((("lln-reply-bin", parts[0]), ("lln-signature-bin", parts[1])))
+    told = read_reply(Sealed(header_bytes=parts[0], signature=parts[1]))
     if told is None:
         return  # it can no longer be read, and so proves nothing
     with pytest.raises(UnprovenReply):

@@ -76,7 +76,7 @@ def test_a_call_header_comes_back_as_it_was_written(header):
 )
 @settings(deadline=None)
 def test_a_reply_header_comes_back_as_it_was_written(header):
-    told = read_reply((("lln-reply-bin", write_reply(header)), ("lln-signature-bin", b"s" * 64)))
+    told = read_reply(Sealed(header_bytes=write_reply(header), signature=b"s" * 64))
     if told is not None:
         assert told.header == header
 
@@ -87,7 +87,7 @@ def test_whatever_stands_in_the_metadata_only_our_own_error_comes_of_it(header_b
     metadata = (("lln-call-bin", header_bytes), ("lln-reply-bin", header_bytes), ("lln-signature-bin", signature))
     with contextlib.suppress(MalformedEnvelope):
         read_call(find(metadata, "lln-call-bin"), b"")
-    read_reply(metadata)
+    read_reply(find(metadata, "lln-reply-bin"))
     read_error(header_bytes)
 
 

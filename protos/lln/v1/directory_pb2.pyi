@@ -52,8 +52,6 @@ class ResolveReply(_message.Message):
     MOVED_TO_FIELD_NUMBER: _builtins.int
     CONFIRMED_AT_MS_FIELD_NUMBER: _builtins.int
     ANSWERED_BY_FIELD_NUMBER: _builtins.int
-    SEALING_KEY_FIELD_NUMBER: _builtins.int
-    SEALING_SIGNATURE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     status: _builtins.str
     """active, suspended, revoked, moved"""
@@ -63,10 +61,6 @@ class ResolveReply(_message.Message):
     confirmed_at_ms: _builtins.int
     """when the answering authority's copy was last confirmed"""
     answered_by: _builtins.str
-    sealing_key: _builtins.bytes
-    """X25519, raw; empty where the directory has none"""
-    sealing_signature: _builtins.bytes
-    """the node key's, over the sealing key"""
     @_builtins.property
     def chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """DER, own certificate first, without the root"""
@@ -81,12 +75,10 @@ class ResolveReply(_message.Message):
         moved_to: _builtins.str = ...,
         confirmed_at_ms: _builtins.int = ...,
         answered_by: _builtins.str = ...,
-        sealing_key: _builtins.bytes = ...,
-        sealing_signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "chain", b"chain", "confirmed_at_ms", b"confirmed_at_ms", "description", b"description", "moved_to", b"moved_to", "name", b"name", "sealing_key", b"sealing_key", "sealing_signature", b"sealing_signature", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "chain", b"chain", "confirmed_at_ms", b"confirmed_at_ms", "description", b"description", "moved_to", b"moved_to", "name", b"name", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.lln.v1 import rules_pb2 as protos_dot_lln_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18protos/lln/v1/node.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\"B\n\x0cHelloRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x18\n\x10software_version\x18\x02 \x01(\t\"\xa1\x01\n\nHelloReply\x12\r\n\x05\x63hain\x18\x01 \x03(\x0c\x12\r\n\x05\x65poch\x18\x02 \x01(\x0c\x12\r\n\x05\x61t_ms\x18\x03 \x01(\x03\x12\x18\n\x10protocol_version\x18\x04 \x01(\r\x12\x18\n\x10software_version\x18\x05 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x06 \x03(\t\x12 \n\x07lineage\x18\x07 \x03(\x0b\x32\x0f.lln.v1.Address\")\n\x07\x41\x64\x64ress\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t2I\n\x04Node\x12\x41\n\x05Hello\x12\x14.lln.v1.HelloRequest\x1a\x12.lln.v1.HelloReply\"\x0e\xf2\xd4\x18\n\n\x01\x07\x18\x01 \x01(\x80\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18protos/lln/v1/node.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\"B\n\x0cHelloRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x18\n\x10software_version\x18\x02 \x01(\t\"\xb6\x01\n\nHelloReply\x12\r\n\x05\x63hain\x18\x01 \x03(\x0c\x12\r\n\x05\x65poch\x18\x02 \x01(\x0c\x12\r\n\x05\x61t_ms\x18\x03 \x01(\x03\x12\x18\n\x10protocol_version\x18\x04 \x01(\r\x12\x18\n\x10software_version\x18\x05 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x06 \x03(\t\x12 \n\x07lineage\x18\x07 \x03(\x0b\x32\x0f.lln.v1.Address\x12\x13\n\x0bsealing_key\x18\x08 \x01(\x0c\")\n\x07\x41\x64\x64ress\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t2I\n\x04Node\x12\x41\n\x05Hello\x12\x14.lln.v1.HelloRequest\x1a\x12.lln.v1.HelloReply\"\x0e\xf2\xd4\x18\n\n\x01\x07\x18\x01 \x01(\x80\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,9 +37,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HELLOREQUEST']._serialized_start=63
   _globals['_HELLOREQUEST']._serialized_end=129
   _globals['_HELLOREPLY']._serialized_start=132
-  _globals['_HELLOREPLY']._serialized_end=293
-  _globals['_ADDRESS']._serialized_start=295
-  _globals['_ADDRESS']._serialized_end=336
-  _globals['_NODE']._serialized_start=338
-  _globals['_NODE']._serialized_end=411
+  _globals['_HELLOREPLY']._serialized_end=314
+  _globals['_ADDRESS']._serialized_start=316
+  _globals['_ADDRESS']._serialized_end=357
+  _globals['_NODE']._serialized_start=359
+  _globals['_NODE']._serialized_end=432
 # @@protoc_insertion_point(module_scope)

@@ -51,11 +51,14 @@ class HelloReply(_message.Message):
     SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     LINEAGE_FIELD_NUMBER: _builtins.int
+    SEALING_KEY_FIELD_NUMBER: _builtins.int
     epoch: _builtins.bytes
     """8 random bytes, new with each start of the process"""
     at_ms: _builtins.int
     protocol_version: _builtins.int
     software_version: _builtins.str
+    sealing_key: _builtins.bytes
+    """X25519, raw: what passes relays on its way to this node is sealed to it"""
     @_builtins.property
     def chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """DER, the node's own certificate first; the root is left out; ≤ 8"""
@@ -76,10 +79,11 @@ class HelloReply(_message.Message):
         software_version: _builtins.str = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
         lineage: _abc.Iterable[Global___Address] | None = ...,
+        sealing_key: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "chain", b"chain", "epoch", b"epoch", "features", b"features", "lineage", b"lineage", "protocol_version", b"protocol_version", "software_version", b"software_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "chain", b"chain", "epoch", b"epoch", "features", b"features", "lineage", b"lineage", "protocol_version", b"protocol_version", "sealing_key", b"sealing_key", "software_version", b"software_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,81 @@
+"""Acquainting: what this node knows of callers from other branches, whose directories it does not hold.
+
+What lives here: asking the lowest common authority, through the parent, and remembering the answer for a while. What
+must not: callers whose authority's directory is held here (`vouching.py`).
+"""
+
+from base64 import b64encode
+from collections import OrderedDict
+from typing import Final
+
+from federation import directory
+from federation.certificates import VerifiedNode
+from federation.directory import Standing
+from federation.errors import LlnError
+from federation.naming import NodeName, is_within, parent_of
+from node.ports import Clock, Identity, Peers, Resolved
+from node.usecases.vouching import Vouching
+
+ASK_AGAIN_MS: Final = 5 * 60_000
+STRANGERS_MAX: Final = 4_096
+HOPS_MAX: Final = 8
+TIMEOUT_S: Final = 3.0
+
+
+class Acquainting:
+    def __init__(self, *, vouching: Vouching, peers: Peers, identity: Identity, clock: Clock) -> None:
+        self._vouching = vouching
+        self._peers = peers
+        self._identity = identity
+        self._clock = clock
+        self._met: OrderedDict[NodeName, tuple[int, Resolved]] = OrderedDict()
+
+    async def meet(self, caller: VerifiedNode) -> None:
+        """Ask who a stranger is, unless that was asked lately; where nobody answers, its certificates speak for it."""
+        parent = parent_of(self._identity.name, self._identity.root)
+        if parent is None or not self._is_stranger(caller.name):
+            return
+        asked_ms, _ = self._met.get(caller.name, (0, None))
+        if self._clock.now_ms() - asked_ms < ASK_AGAIN_MS:
+            return
+        try:
+            told = await self._peers.resolve(parent, caller.name, HOPS_MAX, timeout_s=TIMEOUT_S)
+        except LlnError:  # provisional then, as the judgement says
+            return
+        self._met[caller.name] = (self._clock.now_ms(), told)
+        self._met.move_to_end(caller.name)
+        while len(self._met) > STRANGERS_MAX:
+            self._met.popitem(last=False)
+
+    def judge(self, caller: VerifiedNode, *, reads_catalogue: bool) -> bool | None:
+        """As `Vouching.judge`, of a stranger that has been asked about; None where nothing is known.
+
+        Raises the refusals of `federation.directory.judge`.
+        """
+        met = self._met.get(caller.name)
+        authority = parent_of(caller.name, self._identity.root)
+        if met is None or authority is None or not self._is_stranger(caller.name):
+            return None
+        told = met[1]
+        standing = Standing(
+            authority=authority,
+            name=told.name,
+            status=told.status,  # type: ignore[arg-type]  # one of the four, as the border has checked
+            description=told.description,
+            key=caller.key.did,
+            certificates=tuple(b64encode(der).decode() for der in told.chain[:1]),
+            since_ms=0,
+            moved_to=told.moved_to,
+        )
+        return directory.judge(
+            standing,
+            name=caller.name,
+            certificate=b64encode(caller.certificate).decode(),
+            age_ms=max(0, self._clock.now_ms() - told.confirmed_at_ms),
+            reads_catalogue=reads_catalogue,
+        )
+
+    def _is_stranger(self, name: NodeName) -> bool:
+        authority = parent_of(name, self._identity.root)
+        is_above = is_within(self._identity.name, name)
+        return authority is not None and not is_above and self._vouching.directory_age_ms(authority) is None
