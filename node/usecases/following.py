@@ -13,7 +13,7 @@ from federation.errors import BadLog, LlnError, PeerUnreachable, RemoteFault, Un
 from federation.logs import ENTRIES_MAX, LogId, Page, Topic
 from federation.naming import NodeName, parent_of
 from federation.sync import backoff_s
-from node.ports import Clock, Peers, PushReceipt, Randomness, Store
+from node.ports import Clock, LogHeadNote, Peers, PushReceipt, Randomness, Store
 from node.usecases.dealings import Dealings
 
 FOLLOWED: tuple[Topic, ...] = (directory.TOPIC,)
@@ -91,11 +91,16 @@ class Following:
             async with asyncio.TaskGroup() as together:
                 together.create_task(self._confirm_regularly(parent), name="confirm directory")
                 async for news in self._peers.watch(parent, FOLLOWED):
-                    if news.log.origin == parent:
+                    if news.log.origin == parent and await self._is_news(news):
                         await self._read_to_end(parent, news.log.topic)
                 raise PeerUnreachable(parent, "the stream of checkpoints ended")
         except* (RemoteFault, Unavailable) as outages:
             raise next(_leaves(outages)) from None
+
+    async def _is_news(self, told: LogHeadNote) -> bool:
+        """Not so for a beat, which repeats the checkpoint that is held: what confirms the copy is read regularly."""
+        stored = await self._store.read(lambda tx: tx.logs.get(told.log))
+        return stored is None or stored.note.partition(b"\n\n")[0] != told.note.partition(b"\n\n")[0]
 
     async def _confirm_regularly(self, parent: NodeName) -> None:
         while True:
