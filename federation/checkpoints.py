@@ -9,6 +9,7 @@ checkpoint's text begins with its log's origin, a cosignature's with `cosignatur
 
 import base64
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -33,6 +34,7 @@ TIMESTAMP_MAX: Final = 2**63 - 1  # tlog-cosignature, Format
 
 _COSIGNATURE_HEADER: Final = "cosignature/v1"
 _TIMESTAMP_BYTES: Final = 8
+_NOTES_REMEMBERED_MAX: Final = 4_096  # who looks through all logs it holds, looks at the same notes again
 _DECIMAL: Final = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 
 
@@ -118,6 +120,7 @@ def open_checkpoint(note: bytes, *, origin: str, key: NodeKey) -> VerifiedCheckp
     return VerifiedCheckpoint(checkpoint=checkpoint, note=note)
 
 
+@lru_cache(maxsize=_NOTES_REMEMBERED_MAX)
 def unverified_checkpoint(note: bytes) -> Checkpoint:
     """What a note says, believed by nobody yet: to look up whose key should verify it; raises MalformedNote."""
     return _parse_text(Note.parse(note).text)

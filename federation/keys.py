@@ -4,6 +4,7 @@ Ed25519 goes through libsodium (PyNaCl), which refuses low-order and non-canonic
 keys (`certificates.py`) and key files (`node/host/key_files.py`).
 """
 
+from functools import lru_cache
 from typing import Final, Protocol, Self
 
 import nacl.bindings
@@ -18,6 +19,7 @@ SIGNATURE_BYTES: Final = 64
 _MULTICODEC_ED25519: Final = b"\xed\x01"  # multicodec table, ed25519-pub
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DID_CHARS_MAX: Final = 64
+_KEYS_REMEMBERED_MAX: Final = 4_096  # reading one costs as much as half a verification
 
 
 class MalformedKey(UntrustedPeer):
@@ -49,6 +51,7 @@ class NodeKey:
         self.did = "did:key:z" + _base58_encode(_MULTICODEC_ED25519 + raw)
 
     @classmethod
+    @lru_cache(maxsize=_KEYS_REMEMBERED_MAX)
     def parse(cls, did: str) -> Self:
         """Read a `did:key` (did:key method §3.1); raises MalformedKey."""
         if not did.startswith("did:key:z") or len(did) > _DID_CHARS_MAX:
