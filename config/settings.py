@@ -125,6 +125,33 @@ def first_settings(node: NodeDescription, listen: Listen, parent: Parent) -> str
     )
 
 
+def changed_settings(text: str, section: str, values: msgspec.Struct, keys: tuple[str, ...]) -> str:
+    """The text of a `config.toml` with some keys of one section set, or taken out where the value is None; whatever
+    else the operator has written stays as it is. Raises SettingsRejected where the outcome could not be read.
+    """
+    told = msgspec.to_builtins(values)
+    wanted = {key: f"{key} = {_toml_value(told[key])}" for key in keys if told.get(key) is not None}
+    lines: list[str] = []
+    here, done = "", False
+    for line in (*text.splitlines(), "["):
+        opens = line.lstrip().startswith("[")
+        if opens and here == section:
+            lines.extend(wanted.values())
+            done = True
+        if opens:
+            here = line.strip().strip("[]")
+        if here != section or line.partition("=")[0].strip() not in keys:
+            lines.append(line)
+    if not done:
+        lines[-1:] = [f"[{section}]", *wanted.values(), "["]
+    changed = "\n".join(lines[:-1]) + "\n"
+    try:
+        msgspec.convert(tomllib.loads(changed), Settings)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as wrong:
+        raise SettingsRejected(f"[{section}] {', '.join(keys)}", f"set them by hand: {wrong}") from wrong
+    return changed
+
+
 def _template_text(level: Level) -> str:
     return resources.files("config").joinpath("templates", f"{level}.toml").read_text(encoding="utf-8")
 

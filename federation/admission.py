@@ -6,6 +6,7 @@ made and proven (`enrolment.py`), issuing (`issuance.py`), storing or sending.
 
 import base64
 import hmac
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final, Literal, Protocol
 
@@ -13,7 +14,8 @@ import msgspec
 
 from federation import canonical
 from federation.certificate_profile import read_authority
-from federation.directory import NodeDescription, Standing
+from federation.certificates import VerifiedNode, verify_node_chain
+from federation.directory import CHAIN_MAX, NodeDescription, Standing
 from federation.enrolment import (
     JoinRequest,
     LateRenewal,
@@ -26,7 +28,7 @@ from federation.errors import InvalidInput, LlnError, RefusedCall, UntrustedPeer
 from federation.framing import pae
 from federation.issuance import DAY_MS, SigningRequest, read_signing_request
 from federation.keys import NodeKey
-from federation.naming import NodeName
+from federation.naming import NodeName, is_within
 
 TRIES: Final = 5
 CLOCK_WINDOW_MS: Final = 120_000
@@ -117,6 +119,12 @@ class ClockTooFar(RefusedCall):
     en = "The clocks of the two machines differ by more than two minutes. Set the clock first."
 
 
+class MoveUnproven(RefusedCall):
+    code = "LLN-2262"
+    zh = "迁移的证明不成立：两处的证书须属于本网络、密钥相同、名称不同。"
+    en = "The move is not proven: both certificates must be of this network, for the same key, under different names."
+
+
 class InviteTerms(Protocol):
     """What the authority remembers of an invite."""
 
@@ -139,12 +147,16 @@ class InviteTerms(Protocol):
 
 
 class AdmitNode(msgspec.Struct, frozen=True, kw_only=True):
-    """Every proof holds: issue, record and answer. `essentials` tells a repeat of this join from another one."""
+    """Every proof holds: issue, record and answer. `essentials` tells a repeat of this join from another one.
+
+    `moved_from`: the name that the same node key had before, proven by its certificates.
+    """
 
     key: NodeKey
     request: SigningRequest
     description: NodeDescription
     essentials: bytes
+    moved_from: NodeName | None = None
 
 
 class RepeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,10 +208,30 @@ def decide_join(
         # 9. Under a name that is free.
         if standing is not None and standing.status in ("active", "suspended"):
             raise NameTaken(invite.name, f"it is {standing.status}")
+        # 10. That moves here from where it says, if it says so.
+        moved_from = _former_name(request, root_certificate, now_ms)
         description = admitted_description(invite.description, request.description)
     except RefusedCall as error:
         return RefuseJoin(error=error, tries_left=invite.tries_left, state=invite.state)
-    return AdmitNode(key=key, request=asked, description=description, essentials=_essentials(request, asked))
+    return AdmitNode(
+        key=key,
+        request=asked,
+        description=description,
+        essentials=_essentials(request, asked),
+        moved_from=moved_from,
+    )
+
+
+def decide_move(standing: Standing, chain: Sequence[bytes], *, root_certificate: bytes, now_ms: int) -> NodeName:
+    """The new name of a node that `standing` records under its old one, if `chain` (DER, own certificate first) proves
+    it: some authority of this network has certified the very same node key. Raises MoveUnproven.
+    """
+    shown = _verified_chain(standing.name, chain, root_certificate, now_ms)
+    if shown.key.did != standing.key:
+        raise MoveUnproven(standing.name, f"the certificate for {shown.name} is for another key")
+    if is_within(shown.name, standing.name) or is_within(standing.name, shown.name):
+        raise MoveUnproven(standing.name, f"{shown.name} is on the same line")
+    return shown.name
 
 
 def decide_late_renewal(
@@ -267,8 +299,26 @@ def _check_bounds(request: JoinRequest) -> None:
     parts = (request.signing_request, request.sealing_signature, request.key_proof, request.secret_proof)
     if max(map(len, texts)) > 253 or max(map(len, parts)) > _FIELD_BYTES_MAX:
         raise MalformedJoin("join", "a field is too large")
+    if len(request.former_chain) > CHAIN_MAX or max(map(len, request.former_chain), default=0) > _FIELD_BYTES_MAX:
+        raise MalformedJoin("join", "a former chain that is too long")
     if len(request.sealing_key) != SEALING_KEY_BYTES or len(request.description) > DESCRIPTION_BYTES_MAX:
         raise MalformedJoin("join", "sealing key or description of a wrong size")
+
+
+def _former_name(request: JoinRequest, root_certificate: bytes, now_ms: int) -> NodeName | None:
+    if not request.former_chain:
+        return None
+    shown = _verified_chain(request.name, request.former_chain, root_certificate, now_ms)
+    if shown.key.did != request.key or shown.name == request.name:
+        raise MoveUnproven(request.name, f"the former certificate is of {shown.name}, for {shown.key.did}")
+    return shown.name
+
+
+def _verified_chain(subject: str, chain: Sequence[bytes], root_certificate: bytes, now_ms: int) -> VerifiedNode:
+    try:
+        return verify_node_chain(chain, root_certificate, now_ms)
+    except LlnError as error:
+        raise MoveUnproven(subject, str(error)[:300]) from error
 
 
 def _decide_repeat(

@@ -1,4 +1,4 @@
-"""The `directory` log: which nodes an authority admits, suspends, resumes, revokes and renews, and when.
+"""The `directory` log: which nodes an authority admits, suspends, resumes, revokes and renews, which moved, and when.
 
 What lives here: its documents, the table of legal transitions, and the judgement whether a caller's standing allows a
 call, given how old our copy of the directory is. What must not: certificates' own checks (`certificates.py`).
@@ -19,6 +19,9 @@ TOPIC: Final = "directory"
 FRESH_MS: Final = 15 * 60_000
 CUT_OFF_MS: Final = 24 * 3_600_000
 CATALOGUE_ONLY_MS: Final = 7 * 24 * 3_600_000
+CHAIN_MAX: Final = 8
+TOPICS_MAX: Final = 3
+FORMER_KEYS_MAX: Final = 64
 
 Did = Annotated[str, Meta(pattern=r"^did:key:z[1-9A-HJ-NP-Za-km-z]{40,60}$", max_length=80)]
 Certificate = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]+=*$", max_length=8_192)]
@@ -55,8 +58,21 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     salt: Salt
 
 
+class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of one log at some time; `root` is the tree hash of its first `size` entries, in hex."""
+
+    topic: Literal["directory", "catalogue", "credits"]
+    size: Annotated[int, Meta(ge=1, le=2**53 - 1)]
+    root: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
 class NodeAdmitted(_Entry, frozen=True, kw_only=True, tag="node_admitted"):
-    """`sealing_key`: X25519, raw in base64url, with the node key's signature over it (both 0 or both present)."""
+    """`sealing_key`: X25519, raw in base64url, with the node key's signature over it (both 0 or both present).
+
+    `continues`: how far the authority held each log of `replaces_key` when it admitted another key under the name: what
+    that key signed counts up to there, and the new one goes on from there. `moved_from`: the name under which the same
+    key was certified before, as its former chain has proven.
+    """
 
     description: NodeDescription
     key: Did
@@ -64,6 +80,8 @@ class NodeAdmitted(_Entry, frozen=True, kw_only=True, tag="node_admitted"):
     sealing_key: Annotated[str, Meta(max_length=64)] = ""
     sealing_signature: Annotated[str, Meta(max_length=128)] = ""
     replaces_key: Did | None = None
+    continues: Annotated[tuple[LogPosition, ...], Meta(max_length=TOPICS_MAX)] = ()
+    moved_from: NameField | None = None
 
 
 class NodeRenewed(_Entry, frozen=True, kw_only=True, tag="node_renewed"):
@@ -87,7 +105,10 @@ class NodeRevoked(_Entry, frozen=True, kw_only=True, tag="node_revoked"):
 
 
 class NodeMoved(_Entry, frozen=True, kw_only=True, tag="node_moved"):
+    """`proof`: certificates for the new name and the same node key, own one first, root left out: anybody can check."""
+
     to: NameField
+    proof: Annotated[tuple[Certificate, ...], Meta(max_length=CHAIN_MAX)] = ()
 
 
 DirectoryEntry = NodeAdmitted | NodeRenewed | NodeDescribed | NodeSuspended | NodeResumed | NodeRevoked | NodeMoved
@@ -106,6 +127,15 @@ TRANSITIONS: Final[dict[tuple[Status | None, type[_Entry]], Status]] = {
 }
 
 
+class FormerKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A node key that was replaced: what it signed counts up to `until`, for each log; a log not named there has no
+    entries of its.
+    """
+
+    key: str
+    until: tuple[LogPosition, ...]
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where one node stands with its authority, after all entries so far.
 
@@ -122,6 +152,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     since_ms: int
     reason: str = ""
     moved_to: NodeName | None = None
+    former_keys: tuple[FormerKey, ...] = ()
 
 
 class IllegalTransition(Conflict):
@@ -170,6 +201,7 @@ def apply_entry(before: Standing | None, entry: DirectoryEntry) -> Standing:
             certificates=(entry.certificate,),
             sealing_key=entry.sealing_key,
             since_ms=entry.at_ms,
+            former_keys=_former_keys(before, entry),
         )
     if before is None:  # the table admits only NodeAdmitted from nothing
         raise IllegalTransition(entry.name, "nothing precedes it")
@@ -184,6 +216,14 @@ def apply_entry(before: Standing | None, entry: DirectoryEntry) -> Standing:
         reason=entry.reason if isinstance(entry, NodeSuspended | NodeResumed | NodeRevoked) else before.reason,
         moved_to=NodeName(entry.to) if isinstance(entry, NodeMoved) else None,
     )
+
+
+def _former_keys(before: Standing | None, entry: NodeAdmitted) -> tuple[FormerKey, ...]:
+    if before is None:
+        return ()
+    if before.key == entry.key:
+        return before.former_keys
+    return (*before.former_keys, FormerKey(key=before.key, until=entry.continues))[-FORMER_KEYS_MAX:]
 
 
 def replay(entries: Sequence[DirectoryEntry]) -> dict[NodeName, Standing]:

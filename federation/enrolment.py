@@ -22,7 +22,10 @@ from federation.naming import NodeName
 
 
 class JoinRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a newcomer sends. `signing_request` PKCS #10 in DER; `description` a NodeDescription document."""
+    """What a newcomer sends. `signing_request` PKCS #10 in DER; `description` a NodeDescription document.
+
+    `former_chain`: of a node that moves here, the certificates (DER) for its name so far and the same node key.
+    """
 
     invite_id: str
     name: str
@@ -33,6 +36,7 @@ class JoinRequest(msgspec.Struct, frozen=True, kw_only=True):
     description: bytes
     key_proof: bytes = b""
     secret_proof: bytes = b""
+    former_chain: tuple[bytes, ...] = ()
 
 
 class JoinAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +57,13 @@ class LateRenewal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_join_request(
-    code: InviteCode, *, signer: Signer, sealing_key: bytes, signing_request: bytes, description: NodeDescription
+    code: InviteCode,
+    *,
+    signer: Signer,
+    sealing_key: bytes,
+    signing_request: bytes,
+    description: NodeDescription,
+    former_chain: tuple[bytes, ...] = (),
 ) -> JoinRequest:
     """The request by which whoever holds `code` and the keys joins; `sealing_key` is the raw X25519 public key."""
     bare = JoinRequest(
@@ -64,6 +74,7 @@ def make_join_request(
         sealing_key=sealing_key,
         sealing_signature=signer.sign(sealing_statement(sealing_key)),
         description=canonical.encode(description),
+        former_chain=former_chain,
     )
     transcript = join_transcript(bare, code.root_certificate)
     return msgspec.structs.replace(
@@ -96,6 +107,7 @@ def join_transcript(request: JoinRequest, root_certificate: bytes) -> bytes:
         request.sealing_key,
         request.sealing_signature,
         request.description,
+        *request.former_chain,
     )
 
 

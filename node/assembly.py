@@ -7,7 +7,6 @@ anything that runs for ever (`runtime.py`).
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,6 @@ from federation.callers import RateLimit
 from federation.certificate_profile import read_authority
 from federation.certificates import ChainVerifier, VerifiedNode
 from federation.checkpoints import sign_checkpoint
-from federation.errors import PeerUnreachable
 from federation.keys import NodeKey
 from federation.logs import LogHead
 from federation.naming import NodeName, parent_of
@@ -28,7 +26,7 @@ from node.host.key_files import open_identity
 from node.inbound import InboundCatalogue, InboundDirectory, InboundLogs
 from node.index.folding import standard_analysis
 from node.index.tantivy_index import TantivyIndex
-from node.ports import Store
+from node.ports import Addresses, Clock, Randomness, Store
 from node.reception import Reception
 from node.rpc.enrolment_client import GrpcDoors
 from node.rpc.links import Links
@@ -50,6 +48,7 @@ from node.usecases.indexing import Indexing
 from node.usecases.inspecting import Inspecting
 from node.usecases.joining import renew_expired
 from node.usecases.meeting import Meeting
+from node.usecases.moving import Moving, take_up_name
 from node.usecases.proving import Proving
 from node.usecases.publishing import Publishing
 from node.usecases.resolving import Resolving
@@ -60,26 +59,18 @@ SOFTWARE_VERSION: Final = "0.1.0"
 JOIN_TIMEOUT_S: Final = 30.0
 
 
-@dataclass(kw_only=True, slots=True)
-class Addresses:
-    """Where this node can be dialled: as configured, or, for a port of 0, as it turned out."""
-
-    endpoint: str
-    enrolment_endpoint: str
-
-
 class Node:
     """One node, wired but still: nothing runs, nobody is listened to. Each part is made when it is first needed."""
 
     def __init__(
-        self, *, home: Home, settings: Settings, identity: OwnIdentity, store: Store, clock: SystemClock
+        self, *, home: Home, settings: Settings, identity: OwnIdentity, store: Store, clock: Clock
     ) -> None:
         self.home = home
         self.settings = settings
         self.identity = identity
         self.store = store
         self.clock = clock
-        self.randomness = SystemRandomness()
+        self.randomness: Randomness = SystemRandomness()
         self.name, self.root = identity.name, identity.root
         self.refused: dict[str, int] = {}
         self.addresses = Addresses(
@@ -179,13 +170,10 @@ class Node:
         )
 
     async def _renew_expired(self) -> None:
-        authority, endpoint = parent_of(self.name, self.root), self.settings.parent.enrolment_endpoint
-        if authority is None or endpoint is None:
-            raise PeerUnreachable(self.name, "the certificate has expired, and parent.enrolment_endpoint is not set")
         await renew_expired(
             self.identity,
-            authority=authority,
-            enrolment_endpoint=endpoint,
+            authority=parent_of(self.name, self.root),
+            enrolment_endpoint=self.settings.parent.enrolment_endpoint,
             doors=GrpcDoors(),
             clock=self.clock,
             timeout_s=JOIN_TIMEOUT_S,
@@ -260,7 +248,7 @@ class Node:
 
     @cached_property
     def indexing(self) -> Indexing:
-        return Indexing(store=self.store, index=self.index)
+        return Indexing(store=self.store, index=self.index, is_current=self.vouching.is_current)
 
     @cached_property
     def searching(self) -> Searching:
@@ -296,6 +284,20 @@ class Node:
             enrolment_endpoint=lambda: self.addresses.enrolment_endpoint,
         )
 
+    @cached_property
+    def resolving(self) -> Resolving:
+        return Resolving(vouching=self.vouching, peers=self.peers, identity=self.identity, clock=self.clock)
+
+    @cached_property
+    def moving(self) -> Moving:
+        return Moving(
+            store=self.store,
+            identity=self.identity,
+            clock=self.clock,
+            randomness=self.randomness,
+            resolve=self.resolving.resolve,
+        )
+
     # --- who is answered ---------------------------------------------------------------------------------------------
 
     @cached_property
@@ -322,6 +324,7 @@ class Node:
             inspecting=self.inspecting,
             enrolling=self.enrolling,
             admitting=self.admitting,
+            moving=self.moving,
             importing=Importing(store=self.store, clock=self.clock, own_name=self.name, root=self.root),
             publishing=Publishing(
                 store=self.store,
@@ -333,13 +336,15 @@ class Node:
             searching=self.searching,
             proving=self.proving,
             peers=self.peers,
+            meeting=self.meeting,
+            following=self.following,
+            forwarding=self.forwarding,
             open_door=lambda: self.open_door(),  # noqa: PLW0108  # the door is set when the node is served
         )
 
     @cached_property
     def inbound_directory(self) -> InboundDirectory:
-        resolving = Resolving(vouching=self.vouching, peers=self.peers, identity=self.identity, clock=self.clock)
-        return InboundDirectory(resolving=resolving, admitting=self.admitting)
+        return InboundDirectory(resolving=self.resolving, admitting=self.admitting, moving=self.moving)
 
     @cached_property
     def inbound_logs(self) -> InboundLogs:
@@ -376,6 +381,7 @@ async def open_node(home_path: Path) -> AsyncIterator[Node]:
         await open_own_logs(store, identity.name)
         node = Node(home=home, settings=settings, identity=identity, store=store, clock=clock)
         await node.vouching.load()
+        await take_up_name(store, name=node.name, clock=clock, randomness=node.randomness)
         await node.meeting.recall()
         try:
             yield node

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from federation.catalogue import Audience, Criterion, Resource, ResourceId, ResourceType, Section, Stage
-from federation.directory import NodeDescription, Standing
+from federation.directory import Endpoint, NodeDescription, Standing
 from federation.naming import NameField, Relation
 from federation.search import SearchAnswer, SearchScope
 from node.ports import ResourceRow, ResourceState, RoadTried
@@ -171,6 +171,19 @@ class StandingAsked(_Document, frozen=True, kw_only=True):
 
     name: NameField
     reason: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class ParentAsked(_Document, frozen=True, kw_only=True):
+    """Where the parent is dialled from now on."""
+
+    endpoint: Endpoint
+
+
+class MovedAsked(_Document, frozen=True, kw_only=True):
+    """A direct child that is certified under another authority now."""
+
+    name: NameField
+    to: NameField
 
 
 # --- resources -------------------------------------------------------------------------------------------------------
@@ -353,6 +366,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
         Operation(name="node.suspend", asked=StandingAsked, answered=Standing),
         Operation(name="node.resume", asked=StandingAsked, answered=Standing),
         Operation(name="node.revoke", asked=StandingAsked, answered=Standing),
+        Operation(name="node.parent", asked=ParentAsked, answered=Nothing),
+        Operation(name="node.moved", asked=MovedAsked, answered=Standing),
         Operation(name="resource.import", asked=ImportAsked, answered=ImportPlan),
         Operation(name="resource.review", asked=ReviewAsked, answered=ResourceOutcomes),
         Operation(name="resource.publish", asked=ResourcesNamed, answered=ResourceOutcomes),

@@ -16,6 +16,7 @@ from node.usecases.accepting import Accepting, with_own_holding
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
 from node.usecases.dealings import Dealings
+from node.usecases.moving import Moving
 from node.usecases.resolving import Resolving
 from node.usecases.searching import Searching
 
@@ -27,9 +28,10 @@ class NotTheirMatter(RefusedCall):
 
 
 class InboundDirectory:
-    def __init__(self, *, resolving: Resolving, admitting: Admitting) -> None:
+    def __init__(self, *, resolving: Resolving, admitting: Admitting, moving: Moving) -> None:
         self._resolving = resolving
         self._admitting = admitting
+        self._moving = moving
 
     async def resolve(self, caller: NodeName, name: NodeName, hops_left: int) -> Resolved:
         return await self._resolving.resolve(caller, name, hops_left)
@@ -39,6 +41,9 @@ class InboundDirectory:
 
     async def describe(self, caller: NodeName, description: NodeDescription) -> None:
         await self._admitting.describe(caller, description)
+
+    async def move(self, caller: NodeName, chain: tuple[bytes, ...]) -> None:
+        await self._moving.record(caller, chain)
 
 
 class InboundLogs:

@@ -16,8 +16,12 @@ from node.desk import OPERATIONS
 from node.ports import Peers
 from node.usecases.admitting import Admitting
 from node.usecases.enrolling import Enrolling
+from node.usecases.following import Following
+from node.usecases.forwarding import Forwarding
 from node.usecases.importing import Importing
 from node.usecases.inspecting import Inspecting
+from node.usecases.meeting import Meeting
+from node.usecases.moving import Moving
 from node.usecases.pinging import ping
 from node.usecases.proving import Proving
 from node.usecases.publishing import Publishing
@@ -49,17 +53,24 @@ class Reception:
         inspecting: Inspecting,
         enrolling: Enrolling,
         admitting: Admitting,
+        moving: Moving,
         importing: Importing,
         publishing: Publishing,
         searching: Searching,
         proving: Proving,
         peers: Peers,
+        meeting: Meeting,
+        following: Following,
+        forwarding: Forwarding,
         open_door: Callable[[], Awaitable[None]],
     ) -> None:
         """`open_door`: lets newcomers in from now on, if the node is served; called before a code is given out."""
         self._own_name = own_name
         self._enrolling = enrolling
         self._searching = searching
+        self._meeting = meeting
+        self._following = following
+        self._forwarding = forwarding
         self._open_door = open_door
         self._doing: Mapping[str, Doing] = {
             "node.status": lambda _: inspecting.status(),
@@ -72,6 +83,8 @@ class Reception:
             "node.suspend": lambda asked: admitting.suspend(parse_name(asked.name), asked.reason),
             "node.resume": lambda asked: admitting.resume(parse_name(asked.name), asked.reason),
             "node.revoke": lambda asked: admitting.revoke(parse_name(asked.name), asked.reason),
+            "node.parent": self._parent,
+            "node.moved": lambda asked: moving.record_by_word(parse_name(asked.name), parse_name(asked.to)),
             "resource.import": importing.import_resources,
             "resource.review": publishing.review,
             "resource.publish": publishing.publish,
@@ -124,6 +137,14 @@ class Reception:
         return desk.InviteMade(
             id=made.invite.id, name=made.invite.name, code=made.code, expires_at_ms=made.invite.expires_at_ms
         )
+
+    async def _parent(self, asked: desk.ParentAsked) -> desk.Nothing:
+        """The parent has another address; raises where it does not answer there."""
+        parent = await self._meeting.find_parent(asked.endpoint)
+        if parent is not None:
+            await self._following.catch_up(parent)
+            self._forwarding.wake()
+        return desk.Nothing()
 
     async def _invites(self) -> desk.Invites:
         return desk.Invites(

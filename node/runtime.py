@@ -133,12 +133,14 @@ class _Running:
             while not self._grown.empty():
                 logs |= self._grown.get_nowait()
             directories = [NodeName(log.origin) for log in logs if log.topic == DIRECTORY]
+            moves = False
             if directories:
-                await node.vouching.refresh(directories)
+                moves = await node.vouching.refresh(directories)
                 node.meeting.know_siblings()
-            if any(log.topic == CATALOGUE for log in logs):
+            if moves or any(log.topic == CATALOGUE for log in logs):
                 node.indexing.wake()
-            await node.answering.news()
+            if any(log.origin == node.name for log in logs):  # nobody watches anything else
+                await node.answering.news()
             node.forwarding.wake()
 
     async def _keep_door(self) -> None:

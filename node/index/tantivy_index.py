@@ -136,6 +136,13 @@ class TantivyIndex:
         if self._on_commit is not None:
             self._on_commit()
 
+    async def forget(self, publisher: NodeName) -> None:
+        """Committed at once; a crash before it leaves what was there, to be forgotten again. Raises IndexUnwritable."""
+        with contextlib.suppress(IndexDamaged):
+            await self._in_thread(lambda: self._remove(publisher))
+            self._taken.pop(publisher, None)
+            await self.commit()
+
     async def search(self, request: SearchRequest, *, viewer: NodeName, candidates: int) -> SearchAnswer:
         """Raises IndexDamaged: it has begun anew, and what is asked for comes back as the logs are read again."""
         try:
@@ -180,6 +187,11 @@ class TantivyIndex:
             self._writer.delete_documents_by_term("key", key)
             if isinstance(indexed, IndexedDocument):
                 self._writer.add_document(as_tantivy(indexed))
+
+    def _remove(self, publisher: str) -> None:
+        if self._writer is None:
+            self._writer = self._index.writer(self._writer_bytes, 1)
+        self._writer.delete_documents_by_term("publisher", publisher)
 
     def _read(self, document: bytes) -> IndexedDocument | RemovedDocument | None:
         """None for an entry this version cannot read: it is skipped, and the log goes on."""

@@ -3,7 +3,7 @@
 What must not live here: implementations, and any word of SQL, protobuf, sockets or threads.
 """
 
-from node.ports.machine import Clock, Identity, Randomness
+from node.ports.machine import Addresses, Clock, Identity, Randomness
 from node.ports.peering import (
     HeldLog,
     LogHeadNote,
@@ -37,6 +37,7 @@ from node.ports.storing import (
 )
 
 __all__ = [
+    "Addresses",
     "AnswerRows",
     "Clock",
     "ForkEvidence",

@@ -1,5 +1,6 @@
 """What the machine and the home give: time, chance, and the keys of the node that runs here."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from federation.naming import NodeKind, NodeName
@@ -69,3 +70,11 @@ class Identity(Protocol):
     async def adopt_chain(self, chain: tuple[bytes, ...]) -> None:
         """Verify, store and use a renewed chain for this node's name and key; running servers take it up live."""
         ...
+
+
+@dataclass(kw_only=True, slots=True)
+class Addresses:
+    """Where this node can be dialled: as configured, or, for a port of 0, as it turned out."""
+
+    endpoint: str
+    enrolment_endpoint: str

@@ -245,6 +245,10 @@ class Index(Protocol):
         """
         ...
 
+    async def forget(self, publisher: NodeName) -> None:
+        """Take out whatever a publisher said, and its position: from here on nothing of it is searchable."""
+        ...
+
     async def search(self, request: SearchRequest, *, viewer: NodeName, candidates: int) -> SearchAnswer:
         """The best of this index that `viewer` may see, rescored with `request.statistics` or the index's own."""
         ...

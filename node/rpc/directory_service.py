@@ -27,6 +27,10 @@ class DirectoryInbound(Protocol):
         """Record what a direct child says of itself; may come twice, as `renew`."""
         ...
 
+    async def move(self, caller: NodeName, chain: tuple[bytes, ...]) -> None:
+        """Record that a direct child has another name now, which `chain` (DER) proves."""
+        ...
+
 
 def directory_service(inbound: DirectoryInbound) -> Service:
     async def resolve(call: AdmittedCall, asked: directory_pb2.ResolveRequest) -> directory_pb2.ResolveReply:
@@ -41,7 +45,11 @@ def directory_service(inbound: DirectoryInbound) -> Service:
         await inbound.describe(call.caller.name, wire.read_description(asked.description))
         return directory_pb2.DescribeReply()
 
+    async def move(call: AdmittedCall, asked: directory_pb2.MoveRequest) -> directory_pb2.MoveReply:
+        await inbound.move(call.caller.name, wire.read_chain(asked.chain))
+        return directory_pb2.MoveReply()
+
     return make_service(
         directory_pb2.DESCRIPTOR.services_by_name["Directory"],
-        {"Resolve": resolve, "Renew": renew, "Describe": describe},
+        {"Resolve": resolve, "Renew": renew, "Describe": describe, "Move": move},
     )

@@ -53,6 +53,7 @@ class GrpcDoors:
             description=request.description,
             key_proof=request.key_proof,
             secret_proof=request.secret_proof,
+            former_chain=request.former_chain,
         )
         return await _ask(door, "Join", message.SerializeToString(), timeout_s)
 

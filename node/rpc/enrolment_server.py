@@ -145,6 +145,7 @@ def read_join(payload: bytes) -> JoinRequest:
         description=message.description,
         key_proof=message.key_proof,
         secret_proof=message.secret_proof,
+        former_chain=tuple(message.former_chain),
     )
 
 

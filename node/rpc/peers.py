@@ -192,6 +192,13 @@ class GrpcPeers:
             to, "/lln.v1.Directory/Renew", asked, timeout_s=timeout_s, read=_CHAIN, operation_id=operation_id
         )
 
+    async def move(self, to: NodeName, chain: tuple[bytes, ...], operation_id: str, *, timeout_s: float) -> None:
+        """Tell the authority so far under which name this node is certified now; `node.usecases.moving.Farewells`."""
+        asked = directory_pb2.MoveRequest(chain=chain)
+        await self._ask(
+            to, "/lln.v1.Directory/Move", asked, timeout_s=timeout_s, read=_nothing, operation_id=operation_id
+        )
+
     async def describe(
         self, to: NodeName, description: NodeDescription, operation_id: str, *, timeout_s: float
     ) -> None:

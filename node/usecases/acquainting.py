@@ -78,4 +78,4 @@ class Acquainting:
     def _is_stranger(self, name: NodeName) -> bool:
         authority = parent_of(name, self._identity.root)
         is_above = is_within(self._identity.name, name)
-        return authority is not None and not is_above and self._vouching.directory_age_ms(authority) is None
+        return authority is not None and not is_above and not self._vouching.is_followed(name)

@@ -238,6 +238,7 @@ class Enrolling:
                 sealing_key=_base64url(request.sealing_key),
                 sealing_signature=_base64url(request.sealing_signature),
                 replaces_key=before.key if before and before.key != decision.key.did else None,
+                moved_from=decision.moved_from,
             ),
         )
         used = msgspec.structs.replace(

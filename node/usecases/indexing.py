@@ -5,7 +5,7 @@ index works (`node/index`). A crash leaves the index behind the logs; the next s
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from federation import catalogue
 from federation.naming import NodeName
@@ -15,9 +15,11 @@ ENTRIES_AT_ONCE = 1_000
 
 
 class Indexing:
-    def __init__(self, *, store: Store, index: Index) -> None:
+    def __init__(self, *, store: Store, index: Index, is_current: Callable[[NodeName], bool] = lambda _: True) -> None:
+        """`is_current`: whether what a publisher said is still to be found under that name."""
         self._store = store
         self._index = index
+        self._is_current = is_current
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -38,6 +40,10 @@ class Indexing:
 
     async def _bring_up(self, stored: StoredLog) -> None:
         publisher = NodeName(stored.log.origin)
+        if not self._is_current(publisher):
+            if publisher in self._index.positions():
+                await self._index.forget(publisher)
+            return
         position = self._index.positions().get(publisher, 0)
         while position < stored.head.size:
             read = await self._store.read(lambda tx, at=position: self._entries(tx, stored, at))  # type: ignore[misc]

@@ -11,7 +11,7 @@ import msgspec
 from federation.certificates import verify_node_chain
 from federation.directory import NodeDescription
 from federation.enrolment import JoinAnswer, JoinRequest, LateRenewal, make_join_request, make_late_renewal
-from federation.errors import UntrustedPeer
+from federation.errors import PeerUnreachable, UntrustedPeer
 from federation.invites import InviteCode
 from federation.keys import Signer
 from federation.naming import NodeName
@@ -93,8 +93,11 @@ async def join(
     clock: Clock,
     timeout_s: float,
     description: NodeDescription | None = None,
+    former_chain: tuple[bytes, ...] = (),
 ) -> Joined:
     """Join the network that `code` invites to; `description` adds to what the invite proposes.
+
+    `former_chain`: the certificates of a node that moves, by which it proves the name it had under the same keys.
 
     May be repeated after a crash at any point, or with an answer lost: the keys stay the same, and so does the answer.
     Raises HomeOccupied, PeerUnreachable, UntrustedPeer or PeerRefused.
@@ -108,6 +111,7 @@ async def join(
         sealing_key=keys.sealing_key,
         signing_request=keys.make_signing_request(name),
         description=description or code.description,
+        former_chain=former_chain,
     )
     door = EnrolmentDoor(endpoint=code.endpoint, authority=code.authority, root_certificate=code.root_certificate)
     answer = await doors.join(door, request, timeout_s=timeout_s)
@@ -126,12 +130,20 @@ async def join(
 
 
 async def renew_expired(
-    identity: Identity, *, authority: NodeName, enrolment_endpoint: str, doors: Doors, clock: Clock, timeout_s: float
+    identity: Identity,
+    *,
+    authority: NodeName | None,
+    enrolment_endpoint: str | None,
+    doors: Doors,
+    clock: Clock,
+    timeout_s: float,
 ) -> None:
     """Get a new chain for this node after its certificate has expired, and take it up.
 
     Raises PeerUnreachable, UntrustedPeer or PeerRefused; the old chain then stays.
     """
+    if authority is None or enrolment_endpoint is None:
+        raise PeerUnreachable(identity.name, "the certificate has expired, and parent.enrolment_endpoint is not set")
     request = make_late_renewal(
         identity.name,
         signer=identity,

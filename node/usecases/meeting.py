@@ -104,6 +104,13 @@ class Meeting:
                 await self._vouching.keep_ledger()
             await self._clock.sleep(self._pause_s(failures))
 
+    async def find_parent(self, endpoint: str) -> NodeName | None:
+        """The parent is dialled there from now on; raises as `meet` where it does not answer. None at the root."""
+        if self._parent is not None:
+            self._peers.know(self._parent, endpoint)
+            await self.meet(self._parent)
+        return self._parent
+
     async def meet(self, parent: NodeName) -> None:
         """One hello: addresses and clock are learnt, a changed description is told, a due renewal asked for."""
         if read_authority(self._identity.chain[0]).claims.not_after_ms <= self._clock.now_ms():

@@ -49,16 +49,22 @@ class Vouching:
             self._provisional = ProvisionalCalls(msgspec.json.decode(noted, type=Ledger))
             self._kept = self._provisional.ledger()
 
-    async def refresh(self, authorities: Iterable[NodeName]) -> None:
+    async def refresh(self, authorities: Iterable[NodeName]) -> bool:
         """Read some directories anew, after entries were added to them or they were confirmed; then look again at
-        whoever was admitted while they were stale.
+        whoever was admitted while they were stale. Returns whether some node is known to have moved, or to be back.
         """
         wanted = tuple(authorities)
+        before = self._moved_from(wanted)
         fresh = await self._store.read(lambda tx: {name: self._read_one(tx, name) for name in wanted})
         self._held.update({name: held for name, held in fresh.items() if held is not None})
         if self._provisional.to_look_at():
             self._provisional.review(self._freshly_known, self._clock.now_ms())
             await self.keep_ledger()
+        return self._moved_from(wanted) != before
+
+    def _moved_from(self, authorities: Iterable[NodeName]) -> frozenset[NodeName]:
+        held = (self._held[name] for name in authorities if name in self._held)
+        return frozenset(one.name for each in held for one in each.standings.values() if one.moved_to)
 
     def standing_of(self, name: NodeName) -> Standing | None:
         authority = parent_of(name, self._root)
@@ -88,10 +94,14 @@ class Vouching:
             name = standing.moved_to
         return name
 
-    def has_moved(self, name: NodeName) -> bool:
-        """Whether the node of this name has another one now: its former catalogue is history."""
+    def is_current(self, name: NodeName) -> bool:
+        """Whether what was said under this name is this node's or somebody's below it, and not history since a move."""
         standing = self.standing_of(name)
-        return standing is not None and standing.status == "moved"
+        return is_within(name, self._own_name) and (standing is None or standing.status != "moved")
+
+    def is_followed(self, name: NodeName) -> bool:
+        """Whether the directory that decides about `name` reaches this node regularly."""
+        return self._age_if_followed(parent_of(name, self._root)) is not None
 
     def directory_age_ms(self, authority: NodeName) -> int | None:
         """How long ago a directory was last confirmed; None where it is not held."""

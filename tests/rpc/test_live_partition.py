@@ -116,7 +116,7 @@ async def test_who_was_let_in_though_suspended_meanwhile_is_told_after_healing(t
         _later(sibling, FRESH_MS)
         async with open_node(tmp_path / COUNTY) as county:  # said at the county, which nobody can hear
             await county.admitting.suspend(SCHOOL, "核查")
-        assert await _finds(nodes[SCHOOL], "石雕", f"{SIBLING}#before")
+        await until(lambda: _finds(nodes[SCHOOL], "石雕", f"{SIBLING}#before"))
         status = await sibling.ask("node.status")
         assert any(one.step == "provisional calls" and one.severity == "notice" for one in status.findings)
         _later(sibling, 0)
@@ -141,7 +141,7 @@ async def test_after_a_week_without_the_parent_not_even_the_catalogue_is_read(tm
         await nodes.stop(ROOT)
         for age_ms in (FRESH_MS - 60_000, FRESH_MS + 60_000, CUT_OFF_MS + 60_000, CATALOGUE_ONLY_MS - 60_000):
             _later(sibling, age_ms)
-            assert await _finds(nodes[SCHOOL], "石雕", f"{SIBLING}#before")
+            await until(lambda: _finds(nodes[SCHOOL], "石雕", f"{SIBLING}#before"))
         _later(sibling, CATALOGUE_ONLY_MS + 60_000)
         with pytest.raises(LlnError, match="LLN-224"):
             await peers.statistics(SIBLING, timeout_s=3)

@@ -272,8 +272,9 @@ async def test_an_old_name_is_followed_and_its_bearer_refused_under_it(world):
         await world.say(NodeMoved, name, to=to)
     await world.vouching.refresh([COUNTY])
     assert world.vouching.current_name(SCHOOL) == FAR
-    assert world.vouching.has_moved(SCHOOL)
-    assert not world.vouching.has_moved(FAR)
+    assert not world.vouching.is_current(SCHOOL)
+    assert not world.vouching.is_current(NEIGHBOUR)  # nothing of it is held here
+    assert world.vouching.is_current(COUNTY)
     with pytest.raises(CallerRevoked, match="moved to"):
         world.judge(SCHOOL, COUNTY, PROVINCE)
 

@@ -49,6 +49,11 @@ class DirectoryStub:
                 request_serializer=protos_dot_lln_dot_v1_dot_directory__pb2.DescribeRequest.SerializeToString,
                 response_deserializer=protos_dot_lln_dot_v1_dot_directory__pb2.DescribeReply.FromString,
                 _registered_method=True)
+        self.Move = channel.unary_unary(
+                '/lln.v1.Directory/Move',
+                request_serializer=protos_dot_lln_dot_v1_dot_directory__pb2.MoveRequest.SerializeToString,
+                response_deserializer=protos_dot_lln_dot_v1_dot_directory__pb2.MoveReply.FromString,
+                _registered_method=True)
 
 
 class DirectoryServicer:
@@ -75,6 +80,13 @@ class DirectoryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Move(self, request, context):
+        """The child has another authority now: its certificates under the new name, for the same node key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DirectoryServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +104,11 @@ def add_DirectoryServicer_to_server(servicer, server):
                     servicer.Describe,
                     request_deserializer=protos_dot_lln_dot_v1_dot_directory__pb2.DescribeRequest.FromString,
                     response_serializer=protos_dot_lln_dot_v1_dot_directory__pb2.DescribeReply.SerializeToString,
+            ),
+            'Move': grpc.unary_unary_rpc_method_handler(
+                    servicer.Move,
+                    request_deserializer=protos_dot_lln_dot_v1_dot_directory__pb2.MoveRequest.FromString,
+                    response_serializer=protos_dot_lln_dot_v1_dot_directory__pb2.MoveReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +192,33 @@ class Directory:
             '/lln.v1.Directory/Describe',
             protos_dot_lln_dot_v1_dot_directory__pb2.DescribeRequest.SerializeToString,
             protos_dot_lln_dot_v1_dot_directory__pb2.DescribeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Move(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lln.v1.Directory/Move',
+            protos_dot_lln_dot_v1_dot_directory__pb2.MoveRequest.SerializeToString,
+            protos_dot_lln_dot_v1_dot_directory__pb2.MoveReply.FromString,
             options,
             channel_credentials,
             insecure,

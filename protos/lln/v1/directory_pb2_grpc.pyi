@@ -37,6 +37,8 @@ class DirectoryStub:
     """A new certificate for the same node key."""
     Describe: _grpc.UnaryUnaryMultiCallable[_directory_pb2.DescribeRequest, _directory_pb2.DescribeReply]
     """The child's own description changed (its address, its title)."""
+    Move: _grpc.UnaryUnaryMultiCallable[_directory_pb2.MoveRequest, _directory_pb2.MoveReply]
+    """The child has another authority now: its certificates under the new name, for the same node key."""
 
 @_typing.type_check_only
 class DirectoryAsyncStub(DirectoryStub):
@@ -47,6 +49,8 @@ class DirectoryAsyncStub(DirectoryStub):
     """A new certificate for the same node key."""
     Describe: _aio.UnaryUnaryMultiCallable[_directory_pb2.DescribeRequest, _directory_pb2.DescribeReply]  # type: ignore[assignment]
     """The child's own description changed (its address, its title)."""
+    Move: _aio.UnaryUnaryMultiCallable[_directory_pb2.MoveRequest, _directory_pb2.MoveReply]  # type: ignore[assignment]
+    """The child has another authority now: its certificates under the new name, for the same node key."""
 
 class DirectoryServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -72,5 +76,13 @@ class DirectoryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_directory_pb2.DescribeReply, _abc.Awaitable[_directory_pb2.DescribeReply]]:
         """The child's own description changed (its address, its title)."""
+
+    @_abc_1.abstractmethod
+    def Move(
+        self,
+        request: _directory_pb2.MoveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_directory_pb2.MoveReply, _abc.Awaitable[_directory_pb2.MoveReply]]:
+        """The child has another authority now: its certificates under the new name, for the same node key."""
 
 def add_DirectoryServicer_to_server(servicer: DirectoryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

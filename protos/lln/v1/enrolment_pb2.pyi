@@ -31,6 +31,7 @@ class JoinRequest(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     KEY_PROOF_FIELD_NUMBER: _builtins.int
     SECRET_PROOF_FIELD_NUMBER: _builtins.int
+    FORMER_CHAIN_FIELD_NUMBER: _builtins.int
     invite_id: _builtins.str
     name: _builtins.str
     signing_request: _builtins.bytes
@@ -47,6 +48,10 @@ class JoinRequest(_message.Message):
     """Ed25519 signature over the transcript"""
     secret_proof: _builtins.bytes
     """HMAC-SHA-256 of the invite's secret over the transcript"""
+    @_builtins.property
+    def former_chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """of a node that moves: its certificates so far, DER, own first, without the root"""
+
     def __init__(
         self,
         *,
@@ -59,10 +64,11 @@ class JoinRequest(_message.Message):
         description: _builtins.bytes = ...,
         key_proof: _builtins.bytes = ...,
         secret_proof: _builtins.bytes = ...,
+        former_chain: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "invite_id", b"invite_id", "key", b"key", "key_proof", b"key_proof", "name", b"name", "sealing_key", b"sealing_key", "sealing_signature", b"sealing_signature", "secret_proof", b"secret_proof", "signing_request", b"signing_request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "former_chain", b"former_chain", "invite_id", b"invite_id", "key", b"key", "key_proof", b"key_proof", "name", b"name", "sealing_key", b"sealing_key", "sealing_signature", b"sealing_signature", "secret_proof", b"secret_proof", "signing_request", b"signing_request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
