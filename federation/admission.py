@@ -97,8 +97,8 @@ class NotAsInvited(RefusedCall):
 
 class NameTaken(RefusedCall):
     code = "LLN-2258"
-    zh = "该名称已有节点入网。更换机器时，请上级先撤销旧节点再邀请。"
-    en = "A node by this name is already admitted. To replace a machine, have the authority revoke it and invite anew."
+    zh = "该名称已有节点入网。更换机器时，请上级用 lln invite --replace 重新邀请。"
+    en = "A node by this name is already admitted. To replace its machine, the authority runs lln invite --replace."
 
 
 class MalformedJoin(RefusedCall):
@@ -144,6 +144,8 @@ class InviteTerms(Protocol):
     def state(self) -> InviteState: ...
     @property
     def transcript_sha256(self) -> bytes: ...
+    @property
+    def replaces(self) -> bool: ...
 
 
 class AdmitNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,7 +208,7 @@ def decide_join(
         if not key.verify(sealing_statement(request.sealing_key), request.sealing_signature):
             raise WrongKeyProof(request.name, "the sealing key is not signed by the node key")
         # 9. Under a name that is free.
-        if standing is not None and standing.status in ("active", "suspended"):
+        if standing is not None and not _is_free(standing, replaces=invite.replaces):
             raise NameTaken(invite.name, f"it is {standing.status}")
         # 10. That moves here from where it says, if it says so.
         moved_from = _former_name(request, root_certificate, now_ms)
@@ -292,6 +294,11 @@ def read_description(document: bytes) -> NodeDescription:
         return canonical.decode(document, NodeDescription, bytes_max=DESCRIPTION_BYTES_MAX)
     except InvalidInput as error:
         raise MalformedJoin("description", error.detail) from error
+
+
+def _is_free(standing: Standing, *, replaces: bool) -> bool:
+    """Whether somebody may join under a recorded name. A suspension is not shed by a new machine."""
+    return standing.status in ("revoked", "moved") or (replaces and standing.status == "active")
 
 
 def _check_bounds(request: JoinRequest) -> None:

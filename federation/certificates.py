@@ -124,6 +124,15 @@ def verify_tls_chain(chain: Sequence[bytes], root: bytes, now_ms: int) -> Verifi
     return _verified(line, shown)
 
 
+def is_issued_by(certificate: bytes, issuer: bytes) -> bool:
+    """Whether `issuer`'s present key signed this certificate (both DER): not so after its machine was replaced."""
+    try:
+        read_authority(certificate).parsed.verify_directly_issued_by(read_authority(issuer).parsed)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
 def check_root(root: bytes) -> Claims:
     """What a root certificate (DER) states, its signature by itself checked.
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 import msgspec
 
 from federation import canonical
-from federation.directory import NodeDescription
+from federation.directory import LogPosition, NodeDescription
 from federation.framing import pae
 from federation.invites import InviteCode
 from federation.keys import Signer
@@ -40,11 +40,15 @@ class JoinRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JoinAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the authority answers: `chain` in DER, own certificate first, root left out; the description as admitted."""
+    """What the authority answers: `chain` in DER, own certificate first, root left out; the description as admitted.
+
+    `continues`: the logs that the authority holds of this name, to be fetched before the node says anything new.
+    """
 
     chain: tuple[bytes, ...]
     parent_endpoint: str
     description: NodeDescription
+    continues: tuple[LogPosition, ...] = ()
 
 
 class LateRenewal(msgspec.Struct, frozen=True, kw_only=True):

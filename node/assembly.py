@@ -22,7 +22,7 @@ from federation.naming import NodeName, parent_of
 from node.host.clock import SystemClock, SystemRandomness
 from node.host.homes import Home
 from node.host.identity import OwnIdentity
-from node.host.key_files import open_identity
+from node.host.key_files import FileHome, open_identity
 from node.inbound import InboundCatalogue, InboundDirectory, InboundLogs
 from node.index.folding import standard_analysis
 from node.index.tantivy_index import TantivyIndex
@@ -38,6 +38,7 @@ from node.usecases.acquainting import Acquainting
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
 from node.usecases.attaching import Attaching
+from node.usecases.continuing import continue_logs
 from node.usecases.dealings import Dealings
 from node.usecases.enrolling import Enrolling
 from node.usecases.following import Following
@@ -62,9 +63,7 @@ JOIN_TIMEOUT_S: Final = 30.0
 class Node:
     """One node, wired but still: nothing runs, nobody is listened to. Each part is made when it is first needed."""
 
-    def __init__(
-        self, *, home: Home, settings: Settings, identity: OwnIdentity, store: Store, clock: Clock
-    ) -> None:
+    def __init__(self, *, home: Home, settings: Settings, identity: OwnIdentity, store: Store, clock: Clock) -> None:
         self.home = home
         self.settings = settings
         self.identity = identity
@@ -378,12 +377,13 @@ async def open_node(home_path: Path) -> AsyncIterator[Node]:
         now_ms=clock.now_ms,
         postgres=settings.storage.postgres,
     ) as store:
-        await open_own_logs(store, identity.name)
         node = Node(home=home, settings=settings, identity=identity, store=store, clock=clock)
-        await node.vouching.load()
-        await take_up_name(store, name=node.name, clock=clock, randomness=node.randomness)
-        await node.meeting.recall()
         try:
+            await continue_logs(store, home=FileHome(home), peers=node.peers, identity=identity, clock=clock)
+            await open_own_logs(store, identity.name)
+            await node.vouching.load()
+            await take_up_name(store, name=node.name, clock=clock, randomness=node.randomness)
+            await node.meeting.recall()
             yield node
         finally:
             await node.peers.close()

@@ -12,7 +12,7 @@ import msgspec
 
 from config.settings import Listen, Parent, changed_settings, first_settings, read_settings
 from federation.certificates import ChainVerifier
-from federation.directory import NodeDescription
+from federation.directory import LogPosition, NodeDescription
 from federation.invites import InviteCode, read_invite
 from federation.naming import NodeName, parent_of, parse_name
 from node.assembly import JOIN_TIMEOUT_S, open_node
@@ -50,6 +50,9 @@ class MovingHome:
     def make_keys(self) -> OwnKeys:
         return self._keys
 
+    def must_continue(self, positions: tuple[LogPosition, ...]) -> None:
+        """Its logs are here; only a name it had before could have some at the new authority, and that is closed."""
+
     def keep(self, root_certificate: bytes, chain: Chain) -> None:
         del root_certificate  # the same network
         self.chain = chain
@@ -84,6 +87,9 @@ async def join_home(
     )
     parent = Parent(endpoint=joined.parent_endpoint, enrolment_endpoint=joined.enrolment_endpoint)
     home.write_config(first_settings(joined.description, listen, parent))
+    if joined.continues:
+        async with open_node(home_path):  # fetches its own earlier logs, and says so where it cannot
+            return joined
     return joined
 
 

@@ -135,9 +135,12 @@ class Logs(_Document, frozen=True, kw_only=True):
 
 
 class InviteAsked(_Document, frozen=True, kw_only=True):
+    """`replace`: for another machine of a node that is admitted."""
+
     label: Annotated[str, Meta(min_length=1, max_length=63)]
     description: NodeDescription
     days: Annotated[int, Meta(ge=1, le=90)] = 7
+    replace: bool = False
 
 
 class InviteMade(_Document, frozen=True, kw_only=True):

@@ -68,6 +68,9 @@ class InboundLogs:
     async def read(self, caller: NodeName, topic: str, start: int, limit: int) -> Page:
         return await self._answering.read(caller, topic, start, limit)
 
+    async def recall(self, caller: NodeName, topic: str, start: int) -> Page:
+        return await self._answering.recall(caller, topic, start)
+
     def watch(self, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
         return self._answering.watch(topics)
 

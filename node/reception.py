@@ -132,7 +132,9 @@ class Reception:
         )
 
     async def _invite(self, asked: desk.InviteAsked) -> desk.InviteMade:
-        made = await self._enrolling.invite(asked.label, asked.description, asked.days * _DAY_MS)
+        made = await self._enrolling.invite(
+            asked.label, asked.description, asked.days * _DAY_MS, replaces=asked.replace
+        )
         await self._open_door()
         return desk.InviteMade(
             id=made.invite.id, name=made.invite.name, code=made.code, expires_at_ms=made.invite.expires_at_ms

@@ -68,6 +68,7 @@ def init(
 @click.option("--division-code", help="GB/T 2260 code; a label only.")
 @click.option("--institution-code", help="10-digit school code or USCC; a label only.")
 @click.option("--days", type=click.IntRange(1, 90), default=7, show_default=True, help="How long the invite is valid.")
+@click.option("--replace", is_flag=True, help="For another machine of a node that is admitted.")
 @click.pass_obj
 def invite(
     asking: Asking, /, label: str, title: str, title_en: str, level: Level, kind: NodeKind, days: int, **codes: Any
@@ -80,7 +81,7 @@ def invite(
         division_code=codes["division_code"],
         institution_code=codes["institution_code"],
     )
-    asked = desk.InviteAsked(label=label, description=description, days=days)
+    asked = desk.InviteAsked(label=label, description=description, days=days, replace=codes["replace"])
     made = asking.ask("invite.make", asked, desk.InviteMade)
     if asking.as_json:
         asking.json(made)

@@ -10,6 +10,7 @@ What lives here: paths, permissions and atomic writes. What must not: what is in
     trust/root.pem        the pinned root of the network
     trust/chain.pem       this node's certificate and those above it, without the root (empty at the root itself)
     trust/chain-before.pem  the chain before the last renewal
+    trust/continues.json  own logs that are still to be fetched from the parent, after a machine was replaced
     trust/former.json     the place before a move, so that the authority there can be told again
     data/node.db          the database
     data/index/           the search index, which may be deleted at any time
@@ -51,6 +52,7 @@ class Home:
         self.root = self.trust / "root.pem"
         self.chain = self.trust / "chain.pem"
         self.chain_before = self.trust / "chain-before.pem"
+        self.continues = self.trust / "continues.json"
         self.former = self.trust / "former.json"
         self.data = path / "data"
         self.database = self.data / "node.db"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from federation import issuance
 from federation.certificate_profile import from_pem, read_authority, to_pem
 from federation.certificates import verify_node_chain
+from federation.directory import LogPosition
 from federation.errors import BrokenHome, Conflict, LlnError
 from federation.keys import KeyInMemory
 from federation.naming import NodeName
@@ -192,6 +194,21 @@ class FileHome:
 
     def make_keys(self) -> OwnKeys:
         return make_missing_keys(self._home)
+
+    def must_continue(self, positions: tuple[LogPosition, ...]) -> None:
+        if positions:
+            self._home.make_folders()
+            write_whole(self._home.continues, msgspec.json.encode(positions), mode=SHOWN_FILE)
+
+    def to_continue(self) -> tuple[LogPosition, ...]:
+        noted = read_bounded(self._home.continues)
+        try:
+            return msgspec.json.decode(noted, type=tuple[LogPosition, ...]) if noted else ()
+        except msgspec.MsgspecError as error:
+            raise TrustCorrupt(str(self._home.continues), str(error)[:200]) from error
+
+    def continued(self) -> None:
+        self._home.continues.unlink(missing_ok=True)
 
     def keep(self, root_certificate: bytes, chain: Chain) -> None:
         keep_trust(self._home, Trust(root_certificate=root_certificate, chain=chain))

@@ -63,6 +63,7 @@ class Invite(msgspec.Struct, frozen=True, kw_only=True):
     joined_key: str = ""
     transcript_sha256: bytes = b""
     chain: tuple[bytes, ...] = ()
+    replaces: bool = False
 
 
 ResourceState = Literal["pending", "returned", "reviewed", "published", "withdrawn"]

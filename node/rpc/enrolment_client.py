@@ -7,10 +7,13 @@ not: what is asked, or what is made of the answer (`node/usecases/joining.py`).
 from typing import Final
 
 import grpc
+import msgspec
 
 from federation.certificate_profile import to_pem
+from federation.directory import LogPosition
 from federation.enrolment import JoinAnswer, JoinRequest, LateRenewal
 from federation.errors import BadCall, InvalidInput, PeerUnreachable, UntrustedPeer
+from federation.logs import TOPICS
 from node.rpc import wire
 from node.rpc.channels import RefusedByPeer
 from node.rpc.enrolment_server import MESSAGE_BYTES_MAX, SERVICE
@@ -84,6 +87,15 @@ async def _ask(door: EnrolmentDoor, method: str, payload: bytes, timeout_s: floa
     return _read_answer(door, body)
 
 
+def _read_positions(reply: enrolment_pb2.JoinReply) -> tuple[LogPosition, ...]:
+    wire.within("logs", len(reply.continues), len(TOPICS))
+    told = [{"topic": one.topic, "size": one.size, "root": one.root.hex()} for one in reply.continues]
+    try:
+        return msgspec.convert(told, tuple[LogPosition, ...])
+    except msgspec.ValidationError as error:
+        raise wire.MalformedMessage("continues", str(error)[:300]) from error
+
+
 def _told(door: EnrolmentDoor, failure: grpc.aio.AioRpcError) -> PeerUnreachable | UntrustedPeer:
     """Both are refusals to go on; which of them is only a matter of what to tell the person in front of it."""
     details = (failure.details() or "")[:300]
@@ -103,6 +115,7 @@ def _read_answer(door: EnrolmentDoor, body: bytes) -> JoinAnswer:
             chain=wire.read_chain(reply.chain),
             parent_endpoint=reply.parent_endpoint,
             description=wire.read_description(reply.description),
+            continues=_read_positions(reply),
         )
     except (BadCall, InvalidInput) as error:
         raise MalformedAnswer(door.authority, error.detail) from error

@@ -165,6 +165,10 @@ def _write_answer(answer: JoinAnswer) -> enrolment_pb2.JoinReply:
         chain=answer.chain,
         parent_endpoint=answer.parent_endpoint,
         description=canonical.encode(answer.description),
+        continues=(
+            enrolment_pb2.LogPosition(topic=one.topic, size=one.size, root=bytes.fromhex(one.root))
+            for one in answer.continues
+        ),
     )
 
 

@@ -25,6 +25,10 @@ class LogsInbound(Protocol):
         """A page of one of this node's own logs as `caller` may see it."""
         ...
 
+    async def recall(self, caller: NodeName, topic: str, start: int) -> Page:
+        """Entries of the caller's own log as they are held here, for a caller that has lost them."""
+        ...
+
     def watch(self, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
         """The own checkpoints, now and at each change."""
         ...
@@ -50,6 +54,11 @@ def logs_service(inbound: LogsInbound, *, clock: Clock) -> Service:
         page = await inbound.read(call.caller.name, asked.topic, start, limit)
         return logs_pb2.ReadReply(page=wire_logs.write_page(page))
 
+    async def recall(call: AdmittedCall, asked: logs_pb2.ReadRequest) -> logs_pb2.ReadReply:
+        start = wire.within("start", asked.start, wire.NUMBER_MAX)
+        page = await inbound.recall(call.caller.name, asked.topic, start)
+        return logs_pb2.ReadReply(page=wire_logs.write_page(page))
+
     async def watch(_: AdmittedCall, asked: logs_pb2.WatchRequest) -> AsyncGenerator[logs_pb2.Head, None]:
         wire.within("topics", len(asked.topics), wire_logs.TOPICS_WATCHED_MAX)
         async for head in inbound.watch(list(asked.topics)):
@@ -61,6 +70,6 @@ def logs_service(inbound: LogsInbound, *, clock: Clock) -> Service:
 
     return make_service(
         logs_pb2.DESCRIPTOR.services_by_name["Logs"],
-        {"Held": held, "Push": push, "Read": read, "ReportFork": report_fork},
+        {"Held": held, "Push": push, "Read": read, "Recall": recall, "ReportFork": report_fork},
         {"Watch": watch},
     )

@@ -153,6 +153,11 @@ class GrpcPeers:
         asked = logs_pb2.ReadRequest(topic=topic, start=start, limit=limit)
         return await self._ask(to, "/lln.v1.Logs/Read", asked, timeout_s=timeout_s, read=_PAGE)
 
+    async def recall(self, to: NodeName, topic: str, start: int, *, timeout_s: float) -> Page:
+        """What the parent holds of this node's own log; `node.usecases.continuing.Recalls`."""
+        asked = logs_pb2.ReadRequest(topic=topic, start=start)
+        return await self._ask(to, "/lln.v1.Logs/Recall", asked, timeout_s=timeout_s, read=_PAGE)
+
     async def watch(self, to: NodeName, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
         asked = logs_pb2.WatchRequest(topics=topics).SerializeToString()
         [line] = self._routes.roads(to, relayed=False)[:1]

@@ -12,6 +12,7 @@ import msgspec
 from federation import canonical, directory
 from federation.catalogue import DOCUMENT_BYTES_MAX
 from federation.checkpoints import add_cosignature, cosign, open_checkpoint
+from federation.continuity import Signers
 from federation.directory import DirectoryEntry, Standing, apply_entry
 from federation.errors import BadLog, RefusedCall
 from federation.keys import NodeKey
@@ -94,12 +95,14 @@ class Accepting:
             raise
 
     def _take(self, tx: Transaction, page: Page, confirmed_at_ms: int, *, cosigned: bool) -> PushReceipt:
-        key = self._key_of(tx, NodeName(page.log.origin))
+        signers = self._signers_of(tx, NodeName(page.log.origin))
         stored = tx.logs.get(page.log)
         head = stored.head if stored else LogHead(log=page.log)
-        held = open_checkpoint(stored.note, origin=page.log.origin_line, key=key) if stored and stored.note else None
+        held = signers.held(stored.note, page.log) if stored and stored.note else None
+        key = signers.key_for(page.checkpoint_note, page.log)
         accepted = accept_page(head, page, key=key, held_checkpoint=held)
         entries = page.entries[accepted.skipped :]
+        signers.check_passed(head, entries)
         if page.log.topic == directory.TOPIC:
             for standing in self._judge_directory(tx, page.log, entries):
                 tx.standings.put(standing)
@@ -124,14 +127,14 @@ class Accepting:
         else:
             tx.logs.confirm(stored.log, note, max(confirmed_at_ms, stored.confirmed_at_ms))
 
-    def _key_of(self, tx: Transaction, origin: NodeName) -> NodeKey:
-        """The node key that signs `origin`'s logs, as its authority's directory records it."""
+    def _signers_of(self, tx: Transaction, origin: NodeName) -> Signers:
+        """The node keys that sign, and have signed, `origin`'s logs, as its authority's directory records them."""
         authority = parent_of(origin, self._identity.root)
         standing = tx.standings.get(authority, origin) if authority else None
         key = NodeKey.parse(standing.key) if standing else self._lineage_keys().get(origin)
         if key is None:
             raise OriginUnknown(origin, "no directory held here names it")
-        return key
+        return Signers(key=key, former=standing.former_keys if standing else (), is_above=standing is None)
 
     def _judge_directory(self, tx: Transaction, log: LogId, entries: Sequence[Entry]) -> list[Standing]:
         changed: dict[NodeName, Standing] = {}
@@ -147,9 +150,11 @@ class Accepting:
         return list(changed.values())
 
     def _keep_fork(self, tx: Transaction, evidence: ForkEvidence) -> None:
-        key = self._key_of(tx, NodeName(evidence.log.origin))
-        one = open_checkpoint(evidence.one, origin=evidence.log.origin_line, key=key)
-        other = open_checkpoint(evidence.other, origin=evidence.log.origin_line, key=key)
+        signers = self._signers_of(tx, NodeName(evidence.log.origin))
+        one, other = (
+            open_checkpoint(note, origin=evidence.log.origin_line, key=signers.key_for(note, evidence.log))
+            for note in (evidence.one, evidence.other)
+        )
         if one.size == other.size and one.root == other.root:
             raise BadLog(evidence.log.origin_line, "the two notes agree, so they prove no fork")
         tx.logs.add_fork(evidence)

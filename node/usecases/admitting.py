@@ -10,6 +10,7 @@ from typing import Final
 
 from federation.admission import newest_certificate, same_keys
 from federation.certificate_profile import issued_at_ms, read_authority
+from federation.certificates import is_issued_by
 from federation.directory import (
     DirectoryEntry,
     IllegalTransition,
@@ -92,7 +93,8 @@ class Admitting:
             fresh = self._identity.issue_certificate(
                 name, standing.key, standing.description.kind, signing_request, now_ms
             )
-            if not _is_worth_it(held, fresh):
+            own = self._identity.chain[0] if self._identity.chain else self._identity.root_certificate
+            if is_issued_by(held, own) and not _is_worth_it(held, fresh):
                 return (held, *self._identity.chain)
             certificate = base64.b64encode(fresh).decode()
             record_admission(transaction, self._entry(NodeRenewed, name, salt, now_ms, certificate=certificate))

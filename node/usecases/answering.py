@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from federation.errors import NotFound
-from federation.logs import TOPICS, LogId, Page, Topic
+from federation.logs import ENTRIES_MAX, TOPICS, LogId, Page, Topic, take_page
 from federation.naming import NodeName, is_within
 from node.ports import Clock, HeldLog, Holding, LogHeadNote, Store, StoredLog, Transaction
 from node.usecases.cutting import Cutting
@@ -57,6 +57,21 @@ class Answering:
         del limit  # a page is bounded anyway, and a longer one saves a round trip
         log = self._own_log(topic)
         return await self._store.read(lambda tx: self._page(tx, log, start, caller))
+
+    async def recall(self, caller: NodeName, topic: str, start: int) -> Page:
+        """Entries of the caller's own log as they are held here, under the note that is held; without a proof, since
+        the note may promise more than ever arrived. Raises NotFound.
+        """
+        log = LogId(origin=caller, topic=self._own_log(topic).topic)
+
+        def unit(tx: Transaction) -> Page:
+            stored = tx.logs.get(log)
+            if stored is None:
+                raise NotFound(log.origin_line, "nothing of this log is held here")
+            entries = take_page(tx.logs.entries(log, start, ENTRIES_MAX) if start < stored.head.size else ())
+            return Page(log=log, start=start, entries=entries, checkpoint_note=stored.note)
+
+        return await self._store.read(unit)
 
     async def watch(self, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
         """The node's own checkpoints, now and at each change; repeated now and then to show that the line is alive."""

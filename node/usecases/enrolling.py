@@ -23,11 +23,12 @@ from federation.admission import (
     newest_certificate,
 )
 from federation.certificate_profile import issued_at_ms, read_authority
-from federation.directory import NodeAdmitted, NodeDescription, NodeRenewed, Standing
+from federation.directory import LogPosition, NodeAdmitted, NodeDescription, NodeRenewed, NodeRevoked, Standing
 from federation.enrolment import JoinAnswer, JoinRequest, LateRenewal
 from federation.errors import Conflict, InvalidInput, NotAllowed, NotFound, RefusedCall
 from federation.invites import SECRET_BYTES, InviteCode, write_invite
 from federation.issuance import DAY_MS, HOUR_MS
+from federation.logs import TOPICS, LogId
 from federation.naming import DEPTH_MAX, NodeName, child_name, depth
 from node.ports import Clock, Identity, Invite, Randomness, Store, Transaction
 from node.usecases.recording import make_salts, record_admission
@@ -37,6 +38,9 @@ INVITE_TTL_MIN_MS: Final = 60_000
 INVITE_TTL_MAX_MS: Final = 90 * DAY_MS
 REPEAT_WINDOW_MS: Final = DAY_MS
 """How long after a join the port stays open for whoever did not get the answer."""
+
+
+REPLACED: Final = "replaced by another machine 更换机器"
 
 
 class LeafMayNotInvite(NotAllowed):
@@ -53,8 +57,8 @@ class TooDeep(NotAllowed):
 
 class NameAlreadyAdmitted(Conflict):
     code = "LLN-1350"
-    zh = "该名称已有节点入网。更换机器时请先运行 lln revoke，再重新邀请。"
-    en = "A node by this name is admitted already. To replace its machine, lln revoke it first and invite anew."
+    zh = "该名称已有节点入网。更换机器时请加 --replace；已暂停的节点须先恢复或撤销。"
+    en = "A node by this name is admitted already. Add --replace for a new machine; resume or revoke a suspended one."
 
 
 class InviteClosed(Conflict):
@@ -103,8 +107,12 @@ class Enrolling:
         self._endpoint = endpoint
         self._enrolment_endpoint = enrolment_endpoint
 
-    async def invite(self, label: str, description: NodeDescription, ttl_ms: int = INVITE_TTL_MS) -> NewInvite:
+    async def invite(
+        self, label: str, description: NodeDescription, ttl_ms: int = INVITE_TTL_MS, *, replaces: bool = False
+    ) -> NewInvite:
         """Invite a direct child; an invite still open for the same name is cancelled by the new one.
+
+        `replaces`: for another machine of a node that is admitted; the one before is revoked when the new one joins.
 
         Raises LeafMayNotInvite, TooDeep, MalformedName, UnfitInvite or NameAlreadyAdmitted.
         """
@@ -119,6 +127,7 @@ class Enrolling:
             expires_at_ms=self._clock.now_ms() + ttl_ms,
             tries_left=TRIES,
             state="open",
+            replaces=replaces,
         )
         code = InviteCode(
             id=invite.id,
@@ -155,9 +164,9 @@ class Enrolling:
         The answer is durable before it is given, and the same request gets the same answer again. Raises the refusals
         of `federation.admission`, RefusedCertificate or IssuerExpired.
         """
-        [salt] = make_salts(self._randomness, 1)
+        salts = make_salts(self._randomness, 2)
         now_ms = self._clock.now_ms()
-        answered = await self._store.write(lambda transaction: self._join(transaction, request, salt, now_ms))
+        answered = await self._store.write(lambda transaction: self._join(transaction, request, salts, now_ms))
         if isinstance(answered, RefusedCall):
             raise answered
         return answered
@@ -183,14 +192,17 @@ class Enrolling:
 
     def _put_invite(self, transaction: Transaction, invite: Invite) -> None:
         standing = transaction.standings.get(self._identity.name, invite.name)
-        if standing is not None and standing.status in ("active", "suspended"):
+        taken = ("suspended",) if invite.replaces else ("active", "suspended")
+        if standing is not None and standing.status in taken:
             raise NameAlreadyAdmitted(invite.name, f"it is {standing.status}")
         for other in transaction.invites.all():
             if other.name == invite.name and other.state == "open":
                 transaction.invites.put(_cancelled(other))
         transaction.invites.put(invite)
 
-    def _join(self, transaction: Transaction, request: JoinRequest, salt: str, now_ms: int) -> JoinAnswer | RefusedCall:
+    def _join(
+        self, transaction: Transaction, request: JoinRequest, salts: Sequence[str], now_ms: int
+    ) -> JoinAnswer | RefusedCall:
         """A refusal is returned, not raised: raising would undo the try that it has spent."""
         invite = transaction.invites.get(request.invite_id)
         standing = transaction.standings.get(self._identity.name, invite.name) if invite else None
@@ -199,9 +211,9 @@ class Enrolling:
         )
         match decision:
             case AdmitNode() if invite:
-                return self._admit(transaction, invite, request, decision, salt=salt, now_ms=now_ms, before=standing)
+                return self._admit(transaction, invite, request, decision, salts=salts, now_ms=now_ms, before=standing)
             case RepeatAnswer() if invite and standing:
-                return self._answer(invite.chain, standing)
+                return self._answer(invite.chain, standing, _held(transaction, invite.name))
             case RefuseJoin(error=error, tries_left=tries_left, state=state):
                 if invite and (tries_left, state) != (invite.tries_left, invite.state):
                     secret = invite.secret if state == "open" else b""
@@ -218,10 +230,18 @@ class Enrolling:
         request: JoinRequest,
         decision: AdmitNode,
         *,
-        salt: str,
+        salts: Sequence[str],
         now_ms: int,
         before: Standing | None,
     ) -> JoinAnswer:
+        held = _held(transaction, invite.name)
+        if before is not None and before.status == "active":
+            record_admission(
+                transaction,
+                NodeRevoked(
+                    authority=self._identity.name, name=invite.name, at_ms=now_ms, salt=salts[1], reason=REPLACED
+                ),
+            )
         certificate = self._identity.issue_certificate(
             invite.name, decision.key.did, decision.description.kind, request.signing_request, now_ms
         )
@@ -231,13 +251,14 @@ class Enrolling:
                 authority=self._identity.name,
                 name=invite.name,
                 at_ms=now_ms,
-                salt=salt,
+                salt=salts[0],
                 description=decision.description,
                 key=decision.key.did,
                 certificate=base64.b64encode(certificate).decode(),
                 sealing_key=_base64url(request.sealing_key),
                 sealing_signature=_base64url(request.sealing_signature),
                 replaces_key=before.key if before and before.key != decision.key.did else None,
+                continues=held if before and before.key != decision.key.did else (),
                 moved_from=decision.moved_from,
             ),
         )
@@ -250,7 +271,7 @@ class Enrolling:
             chain=(certificate, *self._identity.chain),
         )
         transaction.invites.put(used)
-        return self._answer(used.chain, standing)
+        return self._answer(used.chain, standing, held)
 
     def _renew(self, transaction: Transaction, request: LateRenewal, salt: str, now_ms: int) -> JoinAnswer:
         standing = transaction.standings.get(self._identity.name, NodeName(request.name))
@@ -280,8 +301,20 @@ class Enrolling:
             _may_still_knock(invite, standings.get(invite.name), now_ms) for invite in transaction.invites.all()
         )
 
-    def _answer(self, chain: tuple[bytes, ...], standing: Standing) -> JoinAnswer:
-        return JoinAnswer(chain=chain, parent_endpoint=self._endpoint(), description=standing.description)
+    def _answer(self, chain: tuple[bytes, ...], standing: Standing, held: tuple[LogPosition, ...] = ()) -> JoinAnswer:
+        return JoinAnswer(
+            chain=chain, parent_endpoint=self._endpoint(), description=standing.description, continues=held
+        )
+
+
+def _held(transaction: Transaction, name: NodeName) -> tuple[LogPosition, ...]:
+    """How far this authority holds the logs of a child."""
+    stored = (transaction.logs.get(LogId(origin=name, topic=topic)) for topic in TOPICS)
+    return tuple(
+        LogPosition(topic=one.log.topic, size=one.head.size, root=one.head.root().hex())
+        for one in stored
+        if one is not None and one.head.size
+    )
 
 
 def _may_renew_late(standing: Standing, now_ms: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from federation.certificates import verify_node_chain
-from federation.directory import NodeDescription
+from federation.directory import LogPosition, NodeDescription
 from federation.enrolment import JoinAnswer, JoinRequest, LateRenewal, make_join_request, make_late_renewal
 from federation.errors import PeerUnreachable, UntrustedPeer
 from federation.invites import InviteCode
@@ -50,6 +50,10 @@ class NewcomersHome(Protocol):
         """The keys that are there, or new ones; the same at every call, also after a crash."""
         ...
 
+    def must_continue(self, positions: tuple[LogPosition, ...]) -> None:
+        """Note, durably and before `keep`, which logs of its own the node has to fetch before it says anything."""
+        ...
+
     def keep(self, root_certificate: bytes, chain: tuple[bytes, ...]) -> None:
         """Pin the root and keep the chain, durably."""
         ...
@@ -83,6 +87,7 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     parent_endpoint: str
     enrolment_endpoint: str
     description: NodeDescription
+    continues: tuple[LogPosition, ...] = ()
 
 
 async def join(
@@ -118,6 +123,7 @@ async def join(
     verified = verify_node_chain(answer.chain, code.root_certificate, clock.now_ms())
     if verified.name != name or keys.check_own(verified.certificate) != name:
         raise NotForUs(verified.name, f"expected {name}")
+    home.must_continue(answer.continues)
     home.keep(code.root_certificate, verified.chain)
     return Joined(
         name=name,
@@ -126,6 +132,7 @@ async def join(
         parent_endpoint=answer.parent_endpoint,
         enrolment_endpoint=code.endpoint,
         description=answer.description,
+        continues=answer.continues,
     )
 
 

@@ -14,7 +14,7 @@ import msgspec
 from federation import canonical
 from federation.certificate_profile import read_authority, renewal_due_ms
 from federation.directory import NodeDescription, Status
-from federation.errors import LlnError, PeerRefused
+from federation.errors import LlnError, PeerRefused, UntrustedPeer
 from federation.naming import NodeName, parent_of
 from federation.sync import backoff_s
 from node.ports import Clock, Identity, PeerHello, Peers, Randomness, Store
@@ -120,6 +120,7 @@ class Meeting:
         if met.lineage != self._above:
             self._learn(met.lineage)
             await self._store.write(lambda tx: tx.notes.put(LINEAGE_NOTE, msgspec.json.encode(met.lineage)))
+        await self._follow_chain(parent, met.chain)
         await self._describe(parent)
         await self._renew(parent)
         await self._settle(parent)
@@ -156,8 +157,23 @@ class Meeting:
 
     async def _renew(self, parent: NodeName) -> None:
         due_ms = renewal_due_ms(self._identity.chain[0])
-        if self._clock.now_ms() < due_ms:
+        if self._clock.now_ms() >= due_ms:
+            await self._ask_renewal(parent)
+
+    async def _follow_chain(self, parent: NodeName, chain: tuple[bytes, ...]) -> None:
+        """The certificates above this node have changed: they are taken up, and where the parent has another key, since
+        its machine was replaced, a certificate by that is asked for.
+        """
+        own = self._identity.chain
+        if chain == own[1:]:
             return
+        try:
+            await self._identity.adopt_chain((own[0], *chain))
+        except UntrustedPeer:
+            await self._ask_renewal(parent)
+
+    async def _ask_renewal(self, parent: NodeName) -> None:
+        due_ms = renewal_due_ms(self._identity.chain[0])
         request = self._identity.make_signing_request()
         operation = f"renew-{due_ms}-{self._randomness.token(6).hex()}"
         chain = await self._peers.renew(parent, request, operation, timeout_s=CALL_TIMEOUT_S)

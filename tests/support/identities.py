@@ -39,6 +39,9 @@ class MemoryHome:
         self.keys = self.keys or new_keys()
         return self.keys
 
+    def must_continue(self, positions):
+        self.continues = positions
+
     def keep(self, root_certificate, chain):
         self.trust = (root_certificate, chain)
 

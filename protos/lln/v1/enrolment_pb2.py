@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/lln/v1/enrolment.proto\x12\x06lln.v1\"\xd8\x01\n\x0bJoinRequest\x12\x11\n\tinvite_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x17\n\x0fsigning_request\x18\x03 \x01(\x0c\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x13\n\x0bsealing_key\x18\x05 \x01(\x0c\x12\x19\n\x11sealing_signature\x18\x06 \x01(\x0c\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\x0c\x12\x11\n\tkey_proof\x18\x08 \x01(\x0c\x12\x14\n\x0csecret_proof\x18\t \x01(\x0c\x12\x14\n\x0c\x66ormer_chain\x18\n \x03(\x0c\"e\n\x13RenewExpiredRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fsigning_request\x18\x02 \x01(\x0c\x12\x14\n\x0cissued_at_ms\x18\x03 \x01(\x03\x12\x11\n\tkey_proof\x18\x04 \x01(\x0c\"\x89\x01\n\tJoinReply\x12\r\n\x05\x63hain\x18\x01 \x03(\x0c\x12\x17\n\x0fparent_endpoint\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\x0c\x12\x12\n\nerror_code\x18\x04 \x01(\t\x12\x15\n\rerror_subject\x18\x05 \x01(\t\x12\x14\n\x0c\x65rror_detail\x18\x06 \x01(\t2{\n\tEnrolment\x12.\n\x04Join\x12\x13.lln.v1.JoinRequest\x1a\x11.lln.v1.JoinReply\x12>\n\x0cRenewExpired\x12\x1b.lln.v1.RenewExpiredRequest\x1a\x11.lln.v1.JoinReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/lln/v1/enrolment.proto\x12\x06lln.v1\"\xd8\x01\n\x0bJoinRequest\x12\x11\n\tinvite_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x17\n\x0fsigning_request\x18\x03 \x01(\x0c\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x13\n\x0bsealing_key\x18\x05 \x01(\x0c\x12\x19\n\x11sealing_signature\x18\x06 \x01(\x0c\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\x0c\x12\x11\n\tkey_proof\x18\x08 \x01(\x0c\x12\x14\n\x0csecret_proof\x18\t \x01(\x0c\x12\x14\n\x0c\x66ormer_chain\x18\n \x03(\x0c\"e\n\x13RenewExpiredRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fsigning_request\x18\x02 \x01(\x0c\x12\x14\n\x0cissued_at_ms\x18\x03 \x01(\x03\x12\x11\n\tkey_proof\x18\x04 \x01(\x0c\"\xb1\x01\n\tJoinReply\x12\r\n\x05\x63hain\x18\x01 \x03(\x0c\x12\x17\n\x0fparent_endpoint\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\x0c\x12\x12\n\nerror_code\x18\x04 \x01(\t\x12\x15\n\rerror_subject\x18\x05 \x01(\t\x12\x14\n\x0c\x65rror_detail\x18\x06 \x01(\t\x12&\n\tcontinues\x18\x07 \x03(\x0b\x32\x13.lln.v1.LogPosition\"8\n\x0bLogPosition\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x32{\n\tEnrolment\x12.\n\x04Join\x12\x13.lln.v1.JoinRequest\x1a\x11.lln.v1.JoinReply\x12>\n\x0cRenewExpired\x12\x1b.lln.v1.RenewExpiredRequest\x1a\x11.lln.v1.JoinReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RENEWEXPIREDREQUEST']._serialized_start=260
   _globals['_RENEWEXPIREDREQUEST']._serialized_end=361
   _globals['_JOINREPLY']._serialized_start=364
-  _globals['_JOINREPLY']._serialized_end=501
-  _globals['_ENROLMENT']._serialized_start=503
-  _globals['_ENROLMENT']._serialized_end=626
+  _globals['_JOINREPLY']._serialized_end=541
+  _globals['_LOGPOSITION']._serialized_start=543
+  _globals['_LOGPOSITION']._serialized_end=599
+  _globals['_ENROLMENT']._serialized_start=601
+  _globals['_ENROLMENT']._serialized_end=724
 # @@protoc_insertion_point(module_scope)

@@ -113,6 +113,7 @@ class JoinReply(_message.Message):
     ERROR_CODE_FIELD_NUMBER: _builtins.int
     ERROR_SUBJECT_FIELD_NUMBER: _builtins.int
     ERROR_DETAIL_FIELD_NUMBER: _builtins.int
+    CONTINUES_FIELD_NUMBER: _builtins.int
     parent_endpoint: _builtins.str
     description: _builtins.bytes
     """as admitted"""
@@ -124,6 +125,10 @@ class JoinReply(_message.Message):
     def chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """DER, own certificate first, without the root"""
 
+    @_builtins.property
+    def continues(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogPosition]:
+        """logs of this name that the authority holds; to be fetched before anything new"""
+
     def __init__(
         self,
         *,
@@ -133,11 +138,38 @@ class JoinReply(_message.Message):
         error_code: _builtins.str = ...,
         error_subject: _builtins.str = ...,
         error_detail: _builtins.str = ...,
+        continues: _abc.Iterable[Global___LogPosition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "description", b"description", "error_code", b"error_code", "error_detail", b"error_detail", "error_subject", b"error_subject", "parent_endpoint", b"parent_endpoint"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "continues", b"continues", "description", b"description", "error_code", b"error_code", "error_detail", b"error_detail", "error_subject", b"error_subject", "parent_endpoint", b"parent_endpoint"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___JoinReply: _TypeAlias = JoinReply  # noqa: Y015
+
+@_typing.final
+class LogPosition(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    ROOT_FIELD_NUMBER: _builtins.int
+    topic: _builtins.str
+    size: _builtins.int
+    root: _builtins.bytes
+    """tree hash of the first `size` entries"""
+    def __init__(
+        self,
+        *,
+        topic: _builtins.str = ...,
+        size: _builtins.int = ...,
+        root: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["root", b"root", "size", b"size", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogPosition: _TypeAlias = LogPosition  # noqa: Y015

@@ -49,6 +49,11 @@ class LogsStub:
                 request_serializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReadRequest.SerializeToString,
                 response_deserializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReadReply.FromString,
                 _registered_method=True)
+        self.Recall = channel.unary_unary(
+                '/lln.v1.Logs/Recall',
+                request_serializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReadRequest.SerializeToString,
+                response_deserializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReadReply.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/lln.v1.Logs/Watch',
                 request_serializer=protos_dot_lln_dot_v1_dot_logs__pb2.WatchRequest.SerializeToString,
@@ -85,6 +90,13 @@ class LogsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Recall(self, request, context):
+        """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """The callee's own checkpoints, now and whenever they change.
         """
@@ -114,6 +126,11 @@ def add_LogsServicer_to_server(servicer, server):
             ),
             'Read': grpc.unary_unary_rpc_method_handler(
                     servicer.Read,
+                    request_deserializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReadRequest.FromString,
+                    response_serializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReadReply.SerializeToString,
+            ),
+            'Recall': grpc.unary_unary_rpc_method_handler(
+                    servicer.Recall,
                     request_deserializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReadRequest.FromString,
                     response_serializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReadReply.SerializeToString,
             ),
@@ -207,6 +224,33 @@ class Logs:
             request,
             target,
             '/lln.v1.Logs/Read',
+            protos_dot_lln_dot_v1_dot_logs__pb2.ReadRequest.SerializeToString,
+            protos_dot_lln_dot_v1_dot_logs__pb2.ReadReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Recall(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lln.v1.Logs/Recall',
             protos_dot_lln_dot_v1_dot_logs__pb2.ReadRequest.SerializeToString,
             protos_dot_lln_dot_v1_dot_logs__pb2.ReadReply.FromString,
             options,

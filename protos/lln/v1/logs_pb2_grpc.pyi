@@ -37,6 +37,8 @@ class LogsStub:
     """One page of one log. Harmless to repeat: the receiver's size decides where it starts."""
     Read: _grpc.UnaryUnaryMultiCallable[_logs_pb2.ReadRequest, _logs_pb2.ReadReply]
     """A page of one of the callee's own logs, withheld where the caller may not see."""
+    Recall: _grpc.UnaryUnaryMultiCallable[_logs_pb2.ReadRequest, _logs_pb2.ReadReply]
+    """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof."""
     Watch: _grpc.UnaryStreamMultiCallable[_logs_pb2.WatchRequest, _logs_pb2.Head]
     """The callee's own checkpoints, now and whenever they change."""
     ReportFork: _grpc.UnaryUnaryMultiCallable[_logs_pb2.ReportForkRequest, _logs_pb2.ReportForkReply]
@@ -51,6 +53,8 @@ class LogsAsyncStub(LogsStub):
     """One page of one log. Harmless to repeat: the receiver's size decides where it starts."""
     Read: _aio.UnaryUnaryMultiCallable[_logs_pb2.ReadRequest, _logs_pb2.ReadReply]  # type: ignore[assignment]
     """A page of one of the callee's own logs, withheld where the caller may not see."""
+    Recall: _aio.UnaryUnaryMultiCallable[_logs_pb2.ReadRequest, _logs_pb2.ReadReply]  # type: ignore[assignment]
+    """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof."""
     Watch: _aio.UnaryStreamMultiCallable[_logs_pb2.WatchRequest, _logs_pb2.Head]  # type: ignore[assignment]
     """The callee's own checkpoints, now and whenever they change."""
     ReportFork: _aio.UnaryUnaryMultiCallable[_logs_pb2.ReportForkRequest, _logs_pb2.ReportForkReply]  # type: ignore[assignment]
@@ -80,6 +84,14 @@ class LogsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_logs_pb2.ReadReply, _abc.Awaitable[_logs_pb2.ReadReply]]:
         """A page of one of the callee's own logs, withheld where the caller may not see."""
+
+    @_abc_1.abstractmethod
+    def Recall(
+        self,
+        request: _logs_pb2.ReadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_logs_pb2.ReadReply, _abc.Awaitable[_logs_pb2.ReadReply]]:
+        """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof."""
 
     @_abc_1.abstractmethod
     def Watch(
