@@ -2,6 +2,7 @@
 
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from federation.directory import CATALOGUE_ONLY_MS, CUT_OFF_MS, FRESH_MS
@@ -132,6 +133,26 @@ async def test_who_was_let_in_though_suspended_meanwhile_is_told_after_healing(t
         assert f"1 nodes were let in that had been suspended, revoked or moved already: {SCHOOL}" in finding.en
         with pytest.raises(LlnError, match="LLN-222"):
             await nodes[SCHOOL].node.peers.statistics(SIBLING, timeout_s=3)
+
+
+async def test_directories_from_below_stay_fresh_all_the_way_up(tmp_path):
+    town = NodeName(f"town.{COUNTY}")
+    async with network(tmp_path, "county", "town.county") as nodes:
+        for name in (COUNTY, town):
+            forwarding = nodes[name].node.forwarding
+            forwarding._pace = msgspec.structs.replace(forwarding._pace, confirm_own_s=0.2)
+            forwarding.wake()
+        await until(lambda: _held(nodes[ROOT], town))
+        first = (await _held(nodes[ROOT], town)).confirmed_at_ms
+
+        async def confirmed_again():
+            return (await _held(nodes[ROOT], town)).confirmed_at_ms > first
+
+        await until(confirmed_again)
+
+
+async def _held(live, origin):
+    return await live.log(origin, "directory")
 
 
 async def test_after_a_week_without_the_parent_not_even_the_catalogue_is_read(tmp_path):

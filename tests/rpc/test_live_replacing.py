@@ -201,3 +201,24 @@ async def test_a_replaced_authority_knows_its_children_and_they_get_certificates
         for holder in (COUNTY, ROOT):
             assert (await nodes[holder].ask("log.verify", topic="directory", origin=COUNTY)).faults == ()
         assert (await nodes[SCHOOL].node.peers.resolve(COUNTY, SIBLING, 4, timeout_s=3)).status == "active"
+
+
+async def test_new_keys_for_a_node_that_keeps_its_data_lose_nothing(tmp_path):
+    async with network(tmp_path, "county", "school-a.county") as nodes:
+        await nodes[SCHOOL].publish("r1", "木雕")
+        await until(lambda: _copied(nodes[ROOT], SCHOOL, 1))
+        lost = nodes[SCHOOL].node.identity.did
+        await nodes.stop(COUNTY)
+        await nodes[SCHOOL].publish("r2", "石雕")  # known here alone
+        await nodes.stop(SCHOOL)
+        county = await nodes.start(COUNTY)
+        for gone in ("keys", "trust"):
+            shutil.rmtree(tmp_path / SCHOOL / gone)
+        code = await _invite(nodes, SCHOOL)
+        await join_home(tmp_path / SCHOOL, code, LISTEN, lambda told: told)
+        school = await nodes.start(SCHOOL)
+        assert school.node.identity.did != lost
+        await until(lambda: _copied(nodes[ROOT], SCHOOL, 2))
+        assert await _ids(nodes[ROOT], "雕") == ["r1", "r2"]
+        for live in (school, county, nodes[ROOT]):
+            assert (await live.ask("log.verify", topic="catalogue", origin=SCHOOL)).faults == ()

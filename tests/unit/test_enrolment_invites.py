@@ -103,6 +103,8 @@ def test_any_single_mistyped_character_is_refused(at, typed):
 @given(st.integers(min_value=8, max_value=len(LINE) - 1))
 def test_a_character_too_many_or_too_few_is_refused(at):
     for changed in (LINE[:at] + "Q" + LINE[at:], LINE[:at] + LINE[at + 1 :]):
+        if changed.startswith(LINE):  # a Q after a last Q only follows the code
+            continue
         with pytest.raises((MistypedInvite, CutInvite)):
             read_invite(changed)
 
