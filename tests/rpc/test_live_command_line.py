@@ -258,3 +258,28 @@ async def test_a_port_that_is_taken_is_an_error_with_a_code(tmp_path):
         )
         with pytest.raises(LlnError, match="LLN-"):
             await serve(tmp_path / ROOT)
+
+
+async def test_a_node_moves_and_a_parent_is_found_from_the_command_line(tmp_path, lln):
+    async with network(tmp_path, "county", "town", "school-a.county") as nodes:
+        town = NodeName(f"town.{ROOT}")
+        moved = NodeName(f"school-a.{town}")
+        told = json.loads((await lln(town, "--json", "invite", "school-a", *INVITED)).output)
+        busy = await lln(SCHOOL, "move", told["code"])
+        assert (busy.exit_code, "[LLN-1601]" in busy.output) == (1, True)
+        await nodes.stop(SCHOOL)
+        done = await lln(SCHOOL, "move", told["code"])
+        assert done.exit_code == 0, done.output
+        assert f"{SCHOOL} → {moved}" in done.output
+        again = await lln(COUNTY, "moved", SCHOOL, moved)
+        assert again.output == f"{SCHOOL}: moved → {moved}\n"
+        assert (await lln(COUNTY, "moved", SCHOOL, COUNTY)).exit_code != 0
+        endpoint = nodes[town].node.addresses.endpoint
+        found = await lln(SCHOOL, "parent", endpoint)
+        assert found.output == f"the parent was found at: {endpoint}\n"
+        lost = await lln(SCHOOL, "parent", "127.0.0.1:1")
+        assert lost.exit_code == 3
+        assert (await lln(SCHOOL, "parent", "nowhere at all")).exit_code == 1
+        assert f'endpoint = "{endpoint}"' not in (tmp_path / SCHOOL / "config.toml").read_text(encoding="utf-8")
+        replaced = json.loads((await lln(town, "--json", "invite", "school-a", *INVITED, "--replace")).output)
+        assert replaced["name"] == moved
