@@ -32,6 +32,7 @@ from node.rpc.enrolment_client import GrpcDoors
 from node.rpc.links import Links
 from node.rpc.peers import GrpcPeers
 from node.rpc.relay_service import Relays
+from node.rpc.transports import Dial
 from node.storage.opening import open_store
 from node.usecases.accepting import Accepting
 from node.usecases.acquainting import Acquainting
@@ -77,6 +78,7 @@ class Node:
             enrolment_endpoint=settings.listen.enrolment_endpoint or settings.listen.enrolment,
         )
         self.open_door: Callable[[], Awaitable[None]] = _nobody_serves
+        self.dial: Dial | None = None
 
     def judge(self, caller: VerifiedNode, reads_catalogue: bool) -> bool:  # noqa: FBT001  # as federation.calls asks
         """Whether a verified caller is admitted today; True means provisionally."""
@@ -118,6 +120,7 @@ class Node:
             randomness=self.randomness,
             links=self.links,
             software_version=SOFTWARE_VERSION,
+            dial=self.dial,
         )
         parent = parent_of(self.name, self.root)
         if parent is not None and self.settings.parent.endpoint:

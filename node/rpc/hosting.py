@@ -119,13 +119,23 @@ class NodeServer:
         """The signed answer to a call that came over the link to the parent."""
         return await self._signed.answer(method, payload, arrival)
 
+    @contextlib.asynccontextmanager
+    async def without_port(self) -> AsyncIterator[dict[str, "grpc.RpcMethodHandler[bytes, bytes]"]]:
+        """Every handler by its method's full name, for who brings calls by itself; a cancelled body ends all work."""
+        async with self._answers:
+            yield {
+                f"/{service.name}/{name}": handler
+                for service in self._services
+                for name, handler in self._signed.handlers(service.methods).items()
+            }
+
     async def start(self, listen: str) -> int:
         """Listen on `listen` (host:port); returns the port. Raises PortTaken."""
         calls_max = self._busyness.calls + _CALLS_MARGIN  # beyond it gRPC itself refuses, and nothing is signed
         server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=calls_max)
         for service in self._services:
             handlers = self._signed.handlers(service.methods)
-            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.name, handlers),))
+            server.add_registered_method_handlers(service.name, handlers)
             await self._health.set(service.name, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(self._reflection, server)  # type: ignore[no-untyped-call]  # as generated

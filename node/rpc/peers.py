@@ -35,6 +35,7 @@ from node.rpc.links import Links
 from node.rpc.pinging import try_road
 from node.rpc.routes import Routes
 from node.rpc.tls import TlsMaterial
+from node.rpc.transports import Dial
 from node.rpc.uplink import ServeCall, Uplink
 from protos.lln.v1 import catalogue_pb2, directory_pb2, logs_pb2
 
@@ -69,6 +70,7 @@ class GrpcPeers:
         links: Links | None = None,
         judge: Judge | None = None,
         software_version: str = "",
+        dial: Dial | None = None,
     ) -> None:
         self._clock = clock
         self._software_version = software_version
@@ -82,6 +84,7 @@ class GrpcPeers:
             send=self.pass_on,
             judge=judge,
             software_version=software_version,
+            dial=dial,
         )
         self._serve: ServeCall | None = None
 

@@ -20,7 +20,7 @@ from node.rpc.channels import REPLY_BYTES_MAX, Line
 from node.rpc.links import Links
 from node.rpc.relay_transport import RelayTransport
 from node.rpc.tls import TlsMaterial
-from node.rpc.transports import Channel, Transport
+from node.rpc.transports import Channel, Dial, Transport
 
 Send = Callable[[NodeName, str, bytes, float], Awaitable[bytes]]
 """(neighbour, method, payload, seconds) -> the verified reply, by any road but a relay."""
@@ -54,6 +54,7 @@ class Routes:
         send: Send,
         judge: Judge | None = None,
         software_version: str = "",
+        dial: Dial | None = None,
     ) -> None:
         self._identity = identity
         self._material = material
@@ -64,6 +65,7 @@ class Routes:
         self._send = send
         self._judge = judge
         self._software_version = software_version
+        self._dial = dial
         self._endpoints: dict[NodeName, str] = {}
         self._lines: dict[tuple[NodeName, Road], Line] = {}
         self._retired: list[Line] = []
@@ -127,7 +129,14 @@ class Routes:
         channel = line.transport if line is not None else None
         if line is not None and isinstance(channel, Channel) and (channel.place, channel.tls) == (endpoint, tls):
             return line
-        fresh = Channel(to, endpoint, tls=tls, root_pem=self._material.root_pem, reply_bytes_max=REPLY_BYTES_MAX)
+        fresh = Channel(
+            to,
+            endpoint,
+            tls=tls,
+            root_pem=self._material.root_pem,
+            reply_bytes_max=REPLY_BYTES_MAX,
+            dial=self._dial,
+        )
         return self._replace(to, fresh)
 
     def _by_relay(self, hop: NodeName, to: NodeName) -> Line:

@@ -5,7 +5,7 @@ What lives here: the one contract of the three, and the channel. What must not: 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
 import grpc
@@ -19,6 +19,8 @@ from node.rpc.envelope import Sealed
 from node.rpc.status_codes import number_of
 from node.rpc.tls import channel_credentials
 
+Dial = Callable[[str, tuple[bytes, bytes]], Any]
+"""(address, own TLS key and chain as PEM) -> what can be used as a `grpc.aio.Channel`."""
 CLOSING_S: Final = 5.0
 _OPTIONS: Final = (
     ("grpc.enable_retries", 0),  # gRPC would send the same nonce again
@@ -67,19 +69,28 @@ class Channel:
     road: Final = "direct"
 
     def __init__(
-        self, to: NodeName, endpoint: str, *, tls: tuple[bytes, bytes], root_pem: bytes, reply_bytes_max: int
+        self,
+        to: NodeName,
+        endpoint: str,
+        *,
+        tls: tuple[bytes, bytes],
+        root_pem: bytes,
+        reply_bytes_max: int,
+        dial: Dial | None = None,
     ) -> None:
+        """`dial`: what opens the channel instead of gRPC."""
         self._to = to
         self.place = endpoint
         self.tls = tls
-        self._channel = grpc.aio.secure_channel(
-            endpoint,
-            channel_credentials(tls, root_pem),
-            options=[
-                *_OPTIONS,
-                ("grpc.ssl_target_name_override", to),
-                ("grpc.max_receive_message_length", reply_bytes_max),
-            ],
+        options = (
+            *_OPTIONS,
+            ("grpc.ssl_target_name_override", to),
+            ("grpc.max_receive_message_length", reply_bytes_max),
+        )
+        self._channel: Any = (
+            dial(endpoint, tls)
+            if dial
+            else grpc.aio.secure_channel(endpoint, channel_credentials(tls, root_pem), options=options)
         )
         self._unary: dict[str, Any] = {}
 

@@ -1,0 +1,117 @@
+"""Real keys and real certificates that follow from the seed: the same federation every time.
+
+What lives here: `node.ports.Identity` and TLS material over derived keys, and a home that needs no disk. What must not:
+a key that the machine's randomness made.
+"""
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from federation import issuance
+from federation.certificate_profile import read_authority, to_pem
+from federation.certificates import verify_node_chain
+from federation.directory import LogPosition
+from federation.errors import Conflict
+from federation.keys import KeyInMemory
+from federation.naming import NodeName
+from node.host.identity import Chain, NotOurCertificate, OwnIdentity, OwnKeys, TlsLeaf
+from node.ports import Clock, Randomness
+from node.simulation.chance import derived
+
+
+def keys_of(seed: int, name: str) -> OwnKeys:
+    """The three keys of a node, by its name."""
+    return OwnKeys(
+        ca_key=_p256(derived(seed, "ca.key", name)),
+        node_key=KeyInMemory(derived(seed, "node.key", name)),
+        sealing=X25519PrivateKey.from_private_bytes(derived(seed, "sealing.key", name)),
+    )
+
+
+def _p256(secret: bytes) -> ec.EllipticCurvePrivateKey:
+    """A private key from 32 bytes; they are below the order of the group in all but one of 2^32 cases."""
+    return ec.derive_private_key(int.from_bytes(secret, "big") >> 1 or 1, ec.SECP256R1())
+
+
+class DerivedIdentity(OwnIdentity):
+    """A node's keys at work, but for its TLS leaf, whose key is drawn like everything else, and for threads."""
+
+    async def adopt_chain(self, chain: Chain) -> None:
+        now_ms = self._clock.now_ms()
+        verified = verify_node_chain(chain, self._root_certificate, now_ms)
+        if verified.name != self._name:
+            raise NotOurCertificate(verified.name, f"this node is {self._name}")
+        self._keys.check_own(verified.certificate)
+        self._keep(verified.chain)
+        self._chain = verified.chain
+        self._leaf = self._new_leaf(now_ms)
+
+    def _new_leaf(self, now_ms: int) -> TlsLeaf:
+        key = _p256(self._randomness.token(32))
+        leaf = issuance.issue_tls_leaf(
+            self.certificate,
+            self._keys.ca_key,
+            key.public_key(),
+            serial=self._randomness.token(issuance.SERIAL_BYTES),
+            now_ms=now_ms,
+        )
+        return TlsLeaf(
+            key_pem=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+            chain_pem=to_pem((leaf, *self._chain)),
+            renew_at_ms=now_ms + self.LEAF_HALF_LIFE_MS,
+        )
+
+
+class HomeWithoutDisk:
+    """What a node keeps of its keys and trust across a crash; for founding, joining and opening."""
+
+    def __init__(self, seed: int, name: NodeName) -> None:
+        self.name = name
+        self.keys = keys_of(seed, name)
+        self.root_certificate = b""
+        self.chain: Chain = ()
+        self.continues: tuple[LogPosition, ...] = ()
+
+    def identity(self, clock: Clock, randomness: Randomness, certificate_life_ms: int) -> DerivedIdentity:
+        return DerivedIdentity(
+            keys=self.keys,
+            root_certificate=self.root_certificate,
+            chain=self.chain,
+            clock=clock,
+            randomness=randomness,
+            keep=self._keep_chain,
+            certificate_life_ms=certificate_life_ms,
+        )
+
+    def _keep_chain(self, chain: Chain) -> None:
+        self.chain = chain
+
+    # --- node.usecases.founding.FoundersHome, node.usecases.joining.NewcomersHome ------------------------------------
+
+    def root_in_force(self, name: NodeName) -> bytes | None:
+        self.check_free_for(name, self.root_certificate)
+        return self.root_certificate or None
+
+    def issue_root(self, name: NodeName, serial: bytes, now_ms: int) -> bytes:
+        return self.keys.issue_root(name, serial, now_ms)
+
+    def check_free_for(self, name: NodeName, root_certificate: bytes) -> None:
+        held = read_authority(self.chain[0]).claims.name if self.chain else self.name
+        if held != name or (self.root_certificate and self.root_certificate != root_certificate):
+            raise Conflict(name, f"this home is {held}")
+
+    def make_keys(self) -> OwnKeys:
+        return self.keys
+
+    def must_continue(self, positions: tuple[LogPosition, ...]) -> None:
+        self.continues = positions
+
+    def to_continue(self) -> tuple[LogPosition, ...]:
+        return self.continues
+
+    def continued(self) -> None:
+        self.continues = ()
+
+    def keep(self, root_certificate: bytes, chain: Chain) -> None:
+        self.root_certificate, self.chain = root_certificate, chain
