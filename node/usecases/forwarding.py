@@ -141,8 +141,8 @@ class Forwarding:
         self._dealings.succeeded(parent)
         self._refused.pop(stored.log, None)
         await self._store.write(lambda tx: self._keep_receipt(tx, stored, receipt))
-        if receipt.size <= progress.size and page.entries:
-            raise BadLog(stored.log.origin_line, f"the parent took entries and still holds {receipt.size}")
+        if receipt.size <= progress.size < stored.head.size:  # a page that brought nothing is never tried at once again
+            raise BadLog(stored.log.origin_line, f"the parent took a page and still holds {receipt.size}")
         behind = any(holding.indexed < stored.head.size for holding in receipt.holdings)
         now = progress.told(
             receipt.size, confirmed_at_ms=confirmed, now_ms=self._clock.now_ms(), behind=behind, empty=not page.entries
