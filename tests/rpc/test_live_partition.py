@@ -145,10 +145,14 @@ async def test_directories_from_below_stay_fresh_all_the_way_up(tmp_path):
         await until(lambda: _held(nodes[ROOT], town))
         first = (await _held(nodes[ROOT], town)).confirmed_at_ms
 
-        async def confirmed_again():
-            return (await _held(nodes[ROOT], town)).confirmed_at_ms > first
+        async def confirmed_at_ms_now():
+            return (await _held(nodes[ROOT], town)).confirmed_at_ms
 
-        await until(confirmed_again)
+        async def later():
+            return await confirmed_at_ms_now() > first
+
+        await until(later)
+        assert await confirmed_at_ms_now() > first
 
 
 async def _held(live, origin):
