@@ -8,9 +8,9 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -29,6 +29,8 @@ DOOR_EVERY_S: Final = 2.0
 TLS_EVERY_S: Final = 3_600.0
 STOP_GRACE_S: Final = 2.0
 STOP_AGAIN_S: Final = 0.5
+COMMITS_TOLD_MAX: Final = 10_000
+Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,35 +54,82 @@ async def serve(home_path: Path, told: Callable[[Serving], None] | None = None) 
         raise fault from group
 
 
+def server_of(node: Node) -> NodeServer:
+    """The server that answers for `node`, over its own port and over the link to its parent."""
+    limits = node.settings.limits
+    server = NodeServer(
+        identity=node.identity,
+        material=node.identity,
+        chains=node.chains,
+        judge=node.judge,
+        store=node.store,
+        clock=node.clock,
+        randomness=node.randomness,
+        limit=RateLimit(calls_per_second=limits.calls_per_second, burst=limits.calls_burst),
+        busyness=Busyness(calls=limits.calls_at_once, calls_per_peer=limits.calls_at_once_per_peer),
+        node=node.meeting,
+        directory=node.inbound_directory,
+        logs=node.inbound_logs,
+        catalogue=node.inbound_catalogue,
+        desk=node.desk,
+        links=node.links,
+        relays=node.relays,
+    )
+    node.peers.serve_with(server.answer)
+    node.refused = server.refused
+    return server
+
+
+def loops_of(node: Node) -> dict[str, Loop]:
+    """What runs for as long as the node does, by name; from now on it is told of every commit."""
+    grown: asyncio.Queue[frozenset[LogId]] = asyncio.Queue(COMMITS_TOLD_MAX)
+
+    def heard(logs: frozenset[LogId]) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # then the news is already on its way
+            grown.put_nowait(logs)
+
+    node.store.on_commit(heard)
+    return {
+        "news": lambda: _spread_news(node, grown),
+        "indexing": node.indexing.run,
+        "forwarding": node.forwarding.run,
+        "following": node.following.run,
+        "meeting": node.meeting.run,
+        "tls": lambda: _keep_tls(node),
+        "attaching": node.attaching.run,
+    }
+
+
+async def _spread_news(node: Node, grown: "asyncio.Queue[frozenset[LogId]]") -> None:
+    """After each commit: standings first, since calls are judged by them, then whoever waits for entries."""
+    while True:
+        logs = set(await grown.get())
+        while not grown.empty():
+            logs |= grown.get_nowait()
+        directories = sorted(NodeName(log.origin) for log in logs if log.topic == DIRECTORY)
+        moves = False
+        if directories:
+            moves = await node.vouching.refresh(directories)
+            node.meeting.know_siblings()
+        if moves or any(log.topic == CATALOGUE for log in logs):
+            node.indexing.wake()
+        if any(log.origin == node.name for log in logs):  # nobody watches anything else
+            await node.answering.news()
+        node.forwarding.wake()
+
+
+async def _keep_tls(node: Node) -> None:
+    while True:
+        node.identity.refresh_tls()
+        await node.peers.hang_up_retired()
+        await node.clock.sleep(TLS_EVERY_S)
+
+
 class _Running:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._stop = asyncio.Event()
-        self._grown: asyncio.Queue[frozenset[LogId]] = asyncio.Queue(10_000)
-        self._server = NodeServer(
-            identity=node.identity,
-            material=node.identity,
-            chains=node.chains,
-            judge=node.judge,
-            store=node.store,
-            clock=node.clock,
-            randomness=node.randomness,
-            limit=RateLimit(
-                calls_per_second=node.settings.limits.calls_per_second, burst=node.settings.limits.calls_burst
-            ),
-            busyness=Busyness(
-                calls=node.settings.limits.calls_at_once, calls_per_peer=node.settings.limits.calls_at_once_per_peer
-            ),
-            node=node.meeting,
-            directory=node.inbound_directory,
-            logs=node.inbound_logs,
-            catalogue=node.inbound_catalogue,
-            desk=node.desk,
-            links=node.links,
-            relays=node.relays,
-        )
-        node.peers.serve_with(self._server.answer)
-        node.refused = self._server.refused
+        self._server = server_of(node)
         node.open_door = self._follow_need
         self._door = EnrolmentServer(
             listen=node.settings.listen.enrolment,
@@ -92,25 +141,13 @@ class _Running:
 
     async def until_stopped(self, told: Callable[[Serving], None] | None) -> None:
         node = self._node
-        node.store.on_commit(self._heard)
+        loops = loops_of(node) | {"enrolment door": self._keep_door}
         self._follow_signals()
         port = await self._server.start(node.settings.listen.grpc)
         serving = self._write_serving(port)
         try:
             async with asyncio.TaskGroup() as running:
-                tasks = [
-                    running.create_task(work, name=name)
-                    for name, work in (
-                        ("news", self._spread_news()),
-                        ("indexing", node.indexing.run()),
-                        ("forwarding", node.forwarding.run()),
-                        ("following", node.following.run()),
-                        ("meeting", node.meeting.run()),
-                        ("attaching", node.attaching.run()),
-                        ("enrolment door", self._keep_door()),
-                        ("tls", self._keep_tls()),
-                    )
-                ]
+                tasks = [running.create_task(run(), name=name) for name, run in loops.items()]
                 if told is not None:
                     told(serving)
                 await self._stop.wait()
@@ -119,29 +156,6 @@ class _Running:
             self._serving_file().unlink(missing_ok=True)
             await self._door.close()
             await self._server.stop(STOP_GRACE_S)
-
-    def _heard(self, logs: frozenset[LogId]) -> None:
-        """Called after each commit; a full queue only means that the news is already on its way."""
-        with contextlib.suppress(asyncio.QueueFull):
-            self._grown.put_nowait(logs)
-
-    async def _spread_news(self) -> None:
-        """After each commit: standings first, since calls are judged by them, then whoever waits for entries."""
-        node = self._node
-        while True:
-            logs = set(await self._grown.get())
-            while not self._grown.empty():
-                logs |= self._grown.get_nowait()
-            directories = [NodeName(log.origin) for log in logs if log.topic == DIRECTORY]
-            moves = False
-            if directories:
-                moves = await node.vouching.refresh(directories)
-                node.meeting.know_siblings()
-            if moves or any(log.topic == CATALOGUE for log in logs):
-                node.indexing.wake()
-            if any(log.origin == node.name for log in logs):  # nobody watches anything else
-                await node.answering.news()
-            node.forwarding.wake()
 
     async def _keep_door(self) -> None:
         """The enrolment port is open exactly while somebody may use it."""
@@ -153,12 +167,6 @@ class _Running:
     async def _follow_need(self) -> None:
         needed = await self._node.enrolling.is_enrolment_port_needed(self._node.clock.now_ms())
         await self._door.follow(need=needed)
-
-    async def _keep_tls(self) -> None:
-        while True:
-            self._node.identity.refresh_tls()
-            await self._node.peers.hang_up_retired()
-            await self._node.clock.sleep(TLS_EVERY_S)
 
     def _follow_signals(self) -> None:
         loop = asyncio.get_running_loop()

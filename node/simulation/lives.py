@@ -5,7 +5,6 @@ when anything crashes (`mishaps.py`), or a use case.
 """
 
 import asyncio
-import contextlib
 import traceback
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,10 +14,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from config.settings import Listen, Parent, Settings, Sync
-from federation.callers import RateLimit
-from federation.catalogue import TOPIC as CATALOGUE
 from federation.checkpoints import sign_checkpoint
-from federation.directory import TOPIC as DIRECTORY
 from federation.enrolment import JoinAnswer, JoinRequest, LateRenewal
 from federation.errors import LlnError, PeerRefused, PeerUnreachable
 from federation.logs import LogId
@@ -28,8 +24,7 @@ from node.desk import OPERATIONS
 from node.host.homes import Home
 from node.ports import Store
 from node.rpc.carriage import Handlers
-from node.rpc.hosting import NodeServer
-from node.rpc.server import Busyness
+from node.runtime import loops_of, server_of
 from node.simulation.chance import SeededRandomness, chance_of
 from node.simulation.clocks import SkewedClock
 from node.simulation.disk import Disk, DiskStore
@@ -46,8 +41,6 @@ from node.usecases.moving import take_up_name
 
 T = TypeVar("T")
 RESTART_S: Final = 30.0
-TLS_EVERY_S: Final = 3_600.0
-_EVENTS_MAX: Final = 10_000
 
 
 @dataclass(kw_only=True)
@@ -216,7 +209,7 @@ class Life:
         await node.vouching.load()
         await take_up_name(node.store, name=self.name, clock=self.clock, randomness=node.randomness)
         await node.meeting.recall()
-        server = _server_of(node)
+        server = server_of(node)
         async with server.without_port() as by_path:
             if self.place.is_dialable:
                 self._around.network.listen(self.place.endpoint, Host(self.name, Handlers(by_path)))
@@ -258,71 +251,9 @@ def _first(error: BaseException) -> BaseException:
     return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
-def _server_of(node: SimulatedNode) -> NodeServer:
-    limits = node.settings.limits
-    server = NodeServer(
-        identity=node.identity,
-        material=node.identity,
-        chains=node.chains,
-        judge=node.judge,
-        store=node.store,
-        clock=node.clock,
-        randomness=node.randomness,
-        limit=RateLimit(calls_per_second=limits.calls_per_second, burst=limits.calls_burst),
-        busyness=Busyness(calls=limits.calls_at_once, calls_per_peer=limits.calls_at_once_per_peer),
-        node=node.meeting,
-        directory=node.inbound_directory,
-        logs=node.inbound_logs,
-        catalogue=node.inbound_catalogue,
-        desk=node.desk,
-        links=node.links,
-        relays=node.relays,
-    )
-    node.peers.serve_with(server.answer)
-    node.refused = server.refused
-    return server
-
-
 async def _run_loops(node: SimulatedNode, *, links: bool) -> None:
-    """What `node/runtime.py` runs, but for doors and signals. A part that is added there belongs here, too."""
-    grown: asyncio.Queue[frozenset[LogId]] = asyncio.Queue(_EVENTS_MAX)
-
-    def heard(logs: frozenset[LogId]) -> None:
-        with contextlib.suppress(asyncio.QueueFull):
-            grown.put_nowait(logs)
-
-    node.store.on_commit(heard)
+    """What `node/runtime.py` runs, but for doors and signals."""
     async with asyncio.TaskGroup() as running:
-        running.create_task(_spread_news(node, grown))
-        running.create_task(node.indexing.run())
-        running.create_task(node.forwarding.run())
-        running.create_task(node.following.run())
-        running.create_task(node.meeting.run())
-        running.create_task(_keep_tls(node))
-        if links:
-            running.create_task(node.attaching.run())
-
-
-async def _spread_news(node: SimulatedNode, grown: "asyncio.Queue[frozenset[LogId]]") -> None:
-    """As the runtime's, but in an order that does not depend on how strings are hashed."""
-    while True:
-        logs = set(await grown.get())
-        while not grown.empty():
-            logs |= grown.get_nowait()
-        directories = sorted(NodeName(log.origin) for log in logs if log.topic == DIRECTORY)
-        moves = False
-        if directories:
-            moves = await node.vouching.refresh(directories)
-            node.meeting.know_siblings()
-        if moves or any(log.topic == CATALOGUE for log in logs):
-            node.indexing.wake()
-        if any(log.origin == node.name for log in logs):
-            await node.answering.news()
-        node.forwarding.wake()
-
-
-async def _keep_tls(node: SimulatedNode) -> None:
-    while True:
-        node.identity.refresh_tls()
-        await node.peers.hang_up_retired()
-        await node.clock.sleep(TLS_EVERY_S)
+        for name, run in loops_of(node).items():
+            if links or name != "attaching":
+                running.create_task(run())
