@@ -17,7 +17,6 @@ from federation.certificate_profile import read_authority
 from federation.certificates import ChainVerifier, VerifiedNode
 from federation.checkpoints import sign_checkpoint
 from federation.keys import NodeKey
-from federation.logs import LogHead
 from federation.naming import NodeName, parent_of
 from node.host.clock import SystemClock, SystemRandomness
 from node.host.homes import Home
@@ -39,7 +38,7 @@ from node.usecases.acquainting import Acquainting
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
 from node.usecases.attaching import Attaching
-from node.usecases.continuing import continue_logs
+from node.usecases.continuing import ContinuingHome, continue_logs
 from node.usecases.dealings import Dealings
 from node.usecases.enrolling import Enrolling
 from node.usecases.following import Following
@@ -49,7 +48,7 @@ from node.usecases.importing import Importing
 from node.usecases.indexing import Indexing
 from node.usecases.inspecting import Inspecting
 from node.usecases.joining import renew_expired
-from node.usecases.meeting import Meeting
+from node.usecases.meeting import LINEAGE_NOTE, Meeting
 from node.usecases.moving import Moving, take_up_name
 from node.usecases.proving import Proving
 from node.usecases.publishing import Publishing
@@ -79,6 +78,16 @@ class Node:
         )
         self.open_door: Callable[[], Awaitable[None]] = _nobody_serves
         self.dial: Dial | None = None
+
+    async def recall(self, home: ContinuingHome) -> None:
+        """What comes before a node serves or says anything, whatever its last stop left undone; raises as its steps."""
+        store, clock = self.store, self.clock
+        await continue_logs(store, home=home, peers=self.peers, identity=self.identity, clock=clock)
+        await open_own_logs(store, self.name)
+        await self.vouching.load()
+        forgotten = (LINEAGE_NOTE, STATISTICS_NOTE)
+        await take_up_name(store, name=self.name, forgotten=forgotten, clock=clock, randomness=self.randomness)
+        await self.meeting.recall()
 
     def judge(self, caller: VerifiedNode, reads_catalogue: bool) -> bool:  # noqa: FBT001  # as federation.calls asks
         """Whether a verified caller is admitted today; True means provisionally."""
@@ -369,24 +378,16 @@ async def open_node(home_path: Path) -> AsyncIterator[Node]:
     home, clock = Home(home_path), SystemClock()
     settings = read_settings(home.config)
     identity = open_identity(home, clock=clock, randomness=SystemRandomness())
-
-    def seal(head: LogHead) -> bytes:
-        return sign_checkpoint(head.checkpoint(), identity)
-
     async with open_store(
         home.database,
         own_node=identity.name,
-        seal=seal,
+        seal=lambda head: sign_checkpoint(head.checkpoint(), identity),
         now_ms=clock.now_ms,
         postgres=settings.storage.postgres,
     ) as store:
         node = Node(home=home, settings=settings, identity=identity, store=store, clock=clock)
         try:
-            await continue_logs(store, home=FileHome(home), peers=node.peers, identity=identity, clock=clock)
-            await open_own_logs(store, identity.name)
-            await node.vouching.load()
-            await take_up_name(store, name=node.name, clock=clock, randomness=node.randomness)
-            await node.meeting.recall()
+            await node.recall(FileHome(home))
             yield node
         finally:
             await node.peers.close()

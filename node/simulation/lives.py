@@ -34,10 +34,7 @@ from node.simulation.network import Host, Network
 from node.simulation.plain_index import PlainIndex
 from node.simulation.trace import Counts, Trace
 from node.simulation.trees import Place
-from node.usecases.continuing import continue_logs
-from node.usecases.founding import open_own_logs
 from node.usecases.joining import EnrolmentDoor, renew_expired
-from node.usecases.moving import take_up_name
 
 T = TypeVar("T")
 RESTART_S: Final = 30.0
@@ -204,11 +201,7 @@ class Life:
             self._failed(foreign)
 
     async def _live(self, node: SimulatedNode) -> None:
-        await continue_logs(node.store, home=self.home, peers=node.peers, identity=node.identity, clock=self.clock)
-        await open_own_logs(node.store, self.name)
-        await node.vouching.load()
-        await take_up_name(node.store, name=self.name, clock=self.clock, randomness=node.randomness)
-        await node.meeting.recall()
+        await node.recall(self.home)
         server = server_of(node)
         async with server.without_port() as by_path:
             if self.place.is_dialable:

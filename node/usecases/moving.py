@@ -27,8 +27,6 @@ from node.ports import Clock, Identity, Randomness, Resolved, ResourceRow, Store
 from node.usecases.recording import append_documents, make_salts, record_admission
 
 NAME_NOTE: Final = "own name"
-FORGOTTEN_NOTES: Final = ("lineage", "statistics of the parent")
-"""What a node remembers of the nodes above it, by the notes of `meeting.py` and `searching.py`."""
 ROWS_AT_ONCE: Final = 1_000
 TIMEOUT_S: Final = 10.0
 RESOLVE_HOPS: Final = 8
@@ -110,10 +108,13 @@ async def say_farewell(here: Identity, new: NodeName, chain: tuple[bytes, ...], 
     return Moved(old=here.name, new=new)
 
 
-async def take_up_name(store: Store, *, name: NodeName, clock: Clock, randomness: Randomness) -> int:
+async def take_up_name(
+    store: Store, *, name: NodeName, forgotten: Sequence[str], clock: Clock, randomness: Randomness
+) -> int:
     """At each start: where the node had another name at the last one, publish anew, under this one, what is published.
 
-    One transaction with the note of the name, so that a crash leaves all of it or none. Returns how many entries.
+    One transaction with the note of the name, so that a crash leaves all of it or none. `forgotten`: the notes on nodes
+    that were above it there. Returns how many entries.
     A resource shared with a subtree that this node has left is not published anew: it goes back to its author.
     """
     if await store.read(lambda tx: tx.notes.get(NAME_NOTE)) == name.encode():
@@ -125,8 +126,8 @@ async def take_up_name(store: Store, *, name: NodeName, clock: Clock, randomness
         tx.notes.put(NAME_NOTE, name.encode())
         if noted is None or noted == name.encode():
             return 0
-        for forgotten in FORGOTTEN_NOTES:
-            tx.notes.put(forgotten, b"")
+        for note in forgotten:
+            tx.notes.put(note, b"")
         closed = LogId(origin=NodeName(noted.decode()), topic=catalogue.TOPIC)
         return _publish_anew(tx, closed, name, now_ms, randomness)
 
