@@ -19,7 +19,7 @@ from federation.catalogue import (
     Section,
     Stage,
 )
-from federation.naming import NameField
+from federation.naming import NameField, NodeName, is_within, parent_of
 
 TEXT_CHARS_MAX: Final = 1_000
 TERMS_MAX: Final = 64
@@ -78,6 +78,19 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     facets: bool = True
     hops_left: Annotated[int, Meta(ge=0, le=HOPS_MAX)] = HOPS_MAX
     statistics: TermStatistics | None = None
+
+
+def is_in_scope(publisher: NodeName, request: SearchRequest, *, root: NodeName) -> bool:
+    """Whether the asker meant this publisher's resources, too; what may be seen of them is another question."""
+    asker = NodeName(request.asker)
+    if request.scope == "network":
+        return True
+    if request.scope == "node":
+        return publisher == asker
+    if request.scope == "subtree":
+        return is_within(publisher, request.under or asker)
+    family = parent_of(asker, root)
+    return publisher == family or parent_of(publisher, root) == family
 
 
 class AlsoAt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -17,9 +17,9 @@ from federation.catalogue import (
     marks_of,
 )
 from federation.errors import LlnError
-from federation.naming import NodeName, is_within, parent_of
+from federation.naming import NodeName
 from federation.scoring import encode_statistics
-from federation.search import Coverage, Hit, SearchAnswer, SearchRequest, TermStatistics
+from federation.search import Coverage, Hit, SearchAnswer, SearchRequest, TermStatistics, is_in_scope
 
 _Key = tuple[NodeName, str]
 
@@ -67,7 +67,7 @@ class PlainIndex:
             for key in (keys[0] if keys else ())
             if all(key in others for others in keys[1:])
             and not marks.isdisjoint(self._shown[key][1])
-            and self._is_in_scope(key[0], request)
+            and is_in_scope(key[0], request, root=self._root)
         ]
         found.sort(key=lambda hit: hit.key)
         return SearchAnswer(
@@ -99,17 +99,6 @@ class PlainIndex:
         before = self._shown.pop(key, None)
         for word in _words(before[0]) if before else ():
             self._keys_by_word[word].pop(key, None)
-
-    def _is_in_scope(self, publisher: NodeName, request: SearchRequest) -> bool:
-        asker = NodeName(request.asker)
-        if request.scope == "network":
-            return True
-        if request.scope == "node":
-            return publisher == asker
-        if request.scope == "subtree":
-            return is_within(publisher, request.under or asker)
-        family = parent_of(asker, self._root)
-        return publisher == family or parent_of(publisher, self._root) == family
 
     def _hit(self, key: _Key) -> Hit:
         resource = self._shown[key][0]

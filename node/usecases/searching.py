@@ -27,6 +27,7 @@ from federation.search import (
     SearchRequest,
     SourceStatus,
     TermStatistics,
+    is_in_scope,
 )
 from node.ports import Clock, Index, Peers, Store
 from node.usecases.dealings import Dealings
@@ -151,7 +152,7 @@ class Searching:
         return hit.publisher == self._own_name or now_ms - confirmed.get(hit.publisher, 0) < HIDDEN_MS
 
     async def _coverage(self, request: SearchRequest, records: int) -> Coverage:
-        in_scope = [name for name in self._known_nodes() if self._is_in_scope(name, request)]
+        in_scope = [name for name in self._known_nodes() if is_in_scope(name, request, root=self._root)]
         confirmed = await self._confirmed(in_scope)
         oldest_ms = self._clock.now_ms() - STALE_MS
         silent = [name for name in in_scope if name != self._own_name and confirmed.get(name, 0) < oldest_ms]
@@ -165,17 +166,6 @@ class Searching:
     def _known_nodes(self) -> Sequence[NodeName]:
         below = [one.name for one in self._vouching.standings() if one.status in ("active", "suspended")]
         return (self._own_name, *(name for name in below if is_within(name, self._own_name) and name != self._own_name))
-
-    def _is_in_scope(self, name: NodeName, request: SearchRequest) -> bool:
-        asker = NodeName(request.asker)
-        if request.scope == "network":
-            return True
-        if request.scope == "node":
-            return name == asker
-        if request.scope == "subtree":
-            return is_within(name, request.under or asker)
-        family = parent_of(asker, self._root)
-        return name == family or parent_of(name, self._root) == family
 
     # --- far ---------------------------------------------------------------------------------------------------------
 
