@@ -192,7 +192,7 @@ class OwnIdentity:
         if verified.name != self._name:
             raise NotOurCertificate(verified.name, f"this node is {self._name}")
         self._keys.check_own(verified.certificate)
-        await asyncio.to_thread(self._keep, verified.chain)
+        await self._keep_durably(verified.chain)
         self._chain = verified.chain
         self._leaf = self._new_leaf(now_ms)
 
@@ -209,8 +209,14 @@ class OwnIdentity:
         leaf = self._leaf
         return leaf.key_pem, leaf.chain_pem
 
+    async def _keep_durably(self, chain: Chain) -> None:
+        await asyncio.to_thread(self._keep, chain)  # files, and waiting until the disk has them
+
+    def _new_leaf_key(self) -> ec.EllipticCurvePrivateKey:
+        return ec.generate_private_key(ec.SECP256R1())
+
     def _new_leaf(self, now_ms: int) -> TlsLeaf:
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = self._new_leaf_key()
         leaf = issuance.issue_tls_leaf(
             self.certificate,
             self._keys.ca_key,

@@ -6,16 +6,13 @@ a key that the machine's randomness made.
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from federation import issuance
-from federation.certificate_profile import read_authority, to_pem
-from federation.certificates import verify_node_chain
+from federation.certificate_profile import read_authority
 from federation.directory import LogPosition
 from federation.errors import Conflict
 from federation.keys import KeyInMemory
 from federation.naming import NodeName
-from node.host.identity import Chain, NotOurCertificate, OwnIdentity, OwnKeys, TlsLeaf
+from node.host.identity import Chain, OwnIdentity, OwnKeys
 from node.ports import Clock, Randomness
 from node.simulation.chance import derived
 
@@ -37,30 +34,11 @@ def _p256(secret: bytes) -> ec.EllipticCurvePrivateKey:
 class DerivedIdentity(OwnIdentity):
     """A node's keys at work, but for its TLS leaf, whose key is drawn like everything else, and for threads."""
 
-    async def adopt_chain(self, chain: Chain) -> None:
-        now_ms = self._clock.now_ms()
-        verified = verify_node_chain(chain, self._root_certificate, now_ms)
-        if verified.name != self._name:
-            raise NotOurCertificate(verified.name, f"this node is {self._name}")
-        self._keys.check_own(verified.certificate)
-        self._keep(verified.chain)
-        self._chain = verified.chain
-        self._leaf = self._new_leaf(now_ms)
+    async def _keep_durably(self, chain: Chain) -> None:
+        self._keep(chain)
 
-    def _new_leaf(self, now_ms: int) -> TlsLeaf:
-        key = _p256(self._randomness.token(32))
-        leaf = issuance.issue_tls_leaf(
-            self.certificate,
-            self._keys.ca_key,
-            key.public_key(),
-            serial=self._randomness.token(issuance.SERIAL_BYTES),
-            now_ms=now_ms,
-        )
-        return TlsLeaf(
-            key_pem=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-            chain_pem=to_pem((leaf, *self._chain)),
-            renew_at_ms=now_ms + self.LEAF_HALF_LIFE_MS,
-        )
+    def _new_leaf_key(self) -> ec.EllipticCurvePrivateKey:
+        return _p256(self._randomness.token(32))
 
 
 class HomeWithoutDisk:
