@@ -4,7 +4,6 @@ What lives here: the steps, in their order; what cannot be looked at because an 
 must not: mending anything.
 """
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from node.host.homes import Home
 from node.host.identity import OwnIdentity
 from node.host.key_files import key_faults, open_identity
 from node.rpc.peers import GrpcPeers
+from node.rpc.reaching import reach
 from node.storage.opening import open_to_look
 
 DAY_MS: Final = 86_400_000
@@ -132,28 +132,21 @@ async def _parent(settings: Settings, identity: OwnIdentity, clock: SystemClock)
 async def _reach(endpoint: str) -> Finding:
     """Name lookup and TCP, told apart."""
     host, _, port = endpoint.rpartition(":")
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            await loop.getaddrinfo(host.strip("[]"), int(port))
-    except (OSError, TimeoutError, UnicodeError) as error:  # UnicodeError: labels that no DNS name can have
+    unreached = await reach(endpoint, timeout_s=TIMEOUT_S)
+    if unreached is not None and unreached.step == "lookup":
         return Finding(
             step="lookup",
             severity="fault",
-            zh=f"无法解析上级地址 {host}:{error}",
-            en=f"The parent's address {host} cannot be looked up: {error}",
+            zh=f"无法解析上级地址 {host}:{unreached.why}",
+            en=f"The parent's address {host} cannot be looked up: {unreached.why}",
             remedy=f"ping {host}",
         )
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-        writer.close()
-    except (OSError, TimeoutError, OverflowError) as error:  # OverflowError: a port above 65535
+    if unreached is not None:
         return Finding(
             step="tcp",
             severity="fault",
-            zh=f"连不上上级 {endpoint}:对方未启动,或防火墙拦截({error})",
-            en=f"No connection to the parent at {endpoint}: it is down, or a firewall is in the way ({error})",
+            zh=f"连不上上级 {endpoint}:对方未启动,或防火墙拦截({unreached.why})",
+            en=f"No connection to the parent at {endpoint}: it is down, or a firewall is in the way ({unreached.why})",
             remedy=f"nc -vz {host} {port}",
         )
     return _good("tcp", f"可以连到上级 {endpoint}", f"The parent can be reached at {endpoint}")

@@ -3,13 +3,13 @@
 What lives here: which step an error belongs to. What must not: which roads there are (`routes.py`).
 """
 
-import asyncio
 from typing import Final
 
 from federation.calls import ClockApart, UnprovenReply
 from federation.errors import LlnError, PeerUnreachable, UntrustedPeer
 from node.ports import Clock, PingStep, RoadTried
 from node.rpc.channels import Line, PeerNotAdmitted, RefusedByPeer, WrongPeer
+from node.rpc.reaching import reach
 from node.rpc.relay_transport import RelayTransport
 
 _DIRECT: Final[tuple[PingStep, ...]] = ("lookup", "tcp", "tls", "name", "chain", "clock", "signature", "policy")
@@ -37,10 +37,9 @@ async def try_road(line: Line, *, timeout_s: float, clock: Clock) -> RoadTried:
         )
 
     if transport.road == "direct":
-        unreached = await _reach(transport.place, timeout_s)
+        unreached = await reach(transport.place, timeout_s=timeout_s)
         if unreached is not None:
-            step, why = unreached
-            return tried(step, PeerUnreachable(line.to, why))
+            return tried(unreached.step, PeerUnreachable(line.to, f"{transport.place}: {unreached.why}"))
     try:
         met = await line.hello(timeout_s)
     except (PeerUnreachable, UntrustedPeer, RefusedByPeer) as error:
@@ -60,23 +59,3 @@ def _step_of(error: LlnError, *, direct: bool) -> PingStep:
     if isinstance(error, UntrustedPeer):
         return "chain"
     return "tls" if direct else "relays"
-
-
-async def _reach(endpoint: str, timeout_s: float) -> tuple[PingStep, str] | None:
-    """The first of name lookup and TCP that fails, with the reason."""
-    if endpoint.startswith("unix:"):
-        return None
-    host, _, port = endpoint.rpartition(":")
-    host = host.strip("[]")
-    try:
-        async with asyncio.timeout(timeout_s):
-            await asyncio.get_running_loop().getaddrinfo(host, int(port))
-    except (OSError, TimeoutError, ValueError) as error:  # ValueError: what can be no name, and no port
-        return "lookup", f"{host}: {error}"
-    try:
-        async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(host, int(port))
-    except (OSError, TimeoutError, OverflowError) as error:  # OverflowError: a port above 65535
-        return "tcp", f"{endpoint}: {error or 'no answer'}"
-    writer.close()
-    return None
