@@ -5,7 +5,7 @@ What lives here: the one contract of the three, and the channel. What must not: 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import grpc
@@ -136,38 +136,30 @@ class Stream:
 
     async def acceptance(self, timeout_s: float) -> Sealed:
         """The signed acceptance that stands in the initial metadata; unverified."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                return envelope.find(await self._opened.initial_metadata(), envelope.REPLY)
-        except TimeoutError as silent:
-            raise PeerUnreachable(self._to, f"no acceptance within {timeout_s:g} s") from silent
-        except grpc.aio.AioRpcError as error:
-            raise StreamEnded(_refusal(error)) from error
-        except asyncio.CancelledError:
-            if is_this_task_cancelled():
-                raise
-            raise PeerUnreachable(self._to, "the channel was closed") from None
+        said = await self._heard(self._opened.initial_metadata(), timeout_s, "no acceptance")
+        return envelope.find(said, envelope.REPLY)
 
     async def messages(self, silence_s: float) -> AsyncGenerator[bytes, None]:
         """Ends only by raising: PeerUnreachable, or StreamEnded with what the peer last said."""
         while True:
-            yield await self._read(silence_s)
+            message = await self._heard(self._opened.read(), silence_s, "nothing")
+            if not isinstance(message, bytes):  # the mark that gRPC gives for the end
+                raise PeerUnreachable(self._to, "the stream ended")
+            yield message
 
-    async def _read(self, silence_s: float) -> bytes:
+    async def _heard(self, saying: Awaitable[Any], limit_s: float, otherwise: str) -> Any:
+        """What the peer says next; `otherwise` is what it has then said within the limit."""
         try:
-            async with asyncio.timeout(silence_s):
-                message: bytes | object = await self._opened.read()
+            async with asyncio.timeout(limit_s):
+                return await saying
         except TimeoutError as silent:
-            raise PeerUnreachable(self._to, f"nothing within {silence_s:g} s") from silent
+            raise PeerUnreachable(self._to, f"{otherwise} within {limit_s:g} s") from silent
         except grpc.aio.AioRpcError as error:
             raise StreamEnded(_refusal(error)) from error
         except asyncio.CancelledError:
             if is_this_task_cancelled():
                 raise
             raise PeerUnreachable(self._to, "the channel was closed") from None
-        if not isinstance(message, bytes):  # the mark that gRPC gives for the end
-            raise PeerUnreachable(self._to, "the stream ended")
-        return message
 
 
 class StreamEnded(Exception):  # no error of its own: the line turns it into one
