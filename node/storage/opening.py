@@ -3,8 +3,8 @@
 What lives here: the choice, and the lock that keeps a home to one process. What must not: anything one engine does.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -37,10 +37,8 @@ async def open_store(
         async with open_sqlite(path, own_node=own_node, seal=seal, now_ms=now_ms) as file:
             yield file
         return
-    try:
+    with _driver_needed():
         from node.storage.postgres_store import open_postgres  # noqa: PLC0415  # an optional dependency
-    except ImportError as absent:
-        raise DriverMissing("psycopg", str(absent)) from absent
     with held_alone(path.with_name(f"{path.name}.lock")):
         async with open_postgres(postgres, own_node=own_node, seal=seal, now_ms=now_ms) as database:
             yield database
@@ -56,9 +54,15 @@ async def open_to_look(path: Path, *, own_node: NodeName, postgres: str | None =
         async with open_readonly(path, own_node=own_node) as file:
             yield file
         return
-    try:
+    with _driver_needed():
         from node.storage.postgres_store import open_postgres_readonly  # noqa: PLC0415  # an optional dependency
-    except ImportError as absent:
-        raise DriverMissing("psycopg", str(absent)) from absent
     async with open_postgres_readonly(postgres, own_node=own_node) as database:
         yield database
+
+
+@contextmanager
+def _driver_needed() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as absent:
+        raise DriverMissing("psycopg", str(absent)) from absent
