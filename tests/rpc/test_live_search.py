@@ -137,6 +137,7 @@ async def test_after_a_day_of_silence_siblings_score_by_the_parents_last_statist
     async with network(tmp_path, "county", "school-a.county") as nodes:
         await nodes[SCHOOL].publish("own", "书法")
         await until(lambda: _indexed(nodes, COUNTY, SCHOOL))
+        await until(lambda: _indexed(nodes, ROOT, SCHOOL))  # which answers a search of the network
         school = nodes[SCHOOL].node
         school.meeting._statistics_at_ms = 0
         await school.meeting.meet(COUNTY)
