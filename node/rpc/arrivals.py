@@ -5,7 +5,9 @@ must not: any check; the gate makes the same ones for every road.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
+
+import grpc
 
 from federation.certificates import CertificateExpired, VerifiedNode
 from node.ports import Clock
@@ -17,18 +19,34 @@ from node.rpc.transports import RawReply
 ArrivedBy = Literal["link", "relay"]
 
 
-class Arrival:
+class LeftAnswer:
+    """The part of `grpc.aio.ServicerContext` in which a handler leaves how it has answered."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.details = ""
+        self.trailer: Sequence[tuple[str, bytes]] = ()
+
+    def set_code(self, code: grpc.StatusCode) -> None:
+        self.status = number_of(code)
+
+    def set_details(self, details: str) -> None:
+        self.details = details
+
+    def set_trailing_metadata(self, trailer: Sequence[tuple[str, bytes]]) -> None:
+        self.trailer = trailer
+
+
+class Arrival(LeftAnswer):
     """Stands in for `grpc.aio.ServicerContext`; `caller` is whom a verified chain has shown the origin to be."""
 
     def __init__(self, *, caller: VerifiedNode, call: Sealed, timeout_s: float, by: ArrivedBy, clock: Clock) -> None:
+        super().__init__()
         self.by = by
         self._caller = caller
         self._call = call
         self._ends_s = clock.monotonic_s() + timeout_s
         self._clock = clock
-        self._status = 0
-        self._told = ""
-        self._trailer: Sequence[tuple[str, bytes]] = ()
 
     def caller(self, now_ms: int) -> VerifiedNode:
         """Asked on every call, as of a TLS connection: a link outlives the certificate it began with."""
@@ -39,10 +57,10 @@ class Arrival:
     def reply(self, body: bytes) -> RawReply:
         """What the handler has put together, `body` being what it returned."""
         return RawReply(
-            status=self._status,
-            sealed=envelope.find(self._trailer, envelope.REPLY),
-            body=body if self._status == 0 else envelope.error_in(self._trailer),
-            told=self._told,
+            status=self.status,
+            sealed=envelope.find(self.trailer, envelope.REPLY),
+            body=body if self.status == 0 else envelope.error_in(self.trailer),
+            told=self.details,
         )
 
     # --- as gRPC has them --------------------------------------------------------------------------------------------
@@ -52,12 +70,3 @@ class Arrival:
 
     def time_remaining(self) -> float:
         return max(0.0, self._ends_s - self._clock.monotonic_s())
-
-    def set_trailing_metadata(self, trailer: Sequence[tuple[str, bytes]]) -> None:
-        self._trailer = trailer
-
-    def set_code(self, code: Any) -> None:
-        self._status = number_of(code)
-
-    def set_details(self, details: str) -> None:
-        self._told = details

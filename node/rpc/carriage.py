@@ -12,6 +12,7 @@ import grpc
 import msgspec
 
 from node.rpc import envelope
+from node.rpc.arrivals import LeftAnswer
 from node.rpc.status_codes import STATUS_BY_NUMBER, number_of
 
 Pairs = Sequence[tuple[str, bytes]]
@@ -125,7 +126,7 @@ def tls_properties(chain_pem: bytes) -> Mapping[str, Sequence[bytes]]:
     return {"x509_pem_cert": (leaf,), "x509_pem_cert_chain": (chain_pem,)}
 
 
-class CarriedContext:
+class CarriedContext(LeftAnswer):
     """Stands in for `grpc.aio.ServicerContext`; `accept` and `write` are only asked by streams."""
 
     def __init__(
@@ -137,18 +138,16 @@ class CarriedContext:
         accept: Callable[[Pairs], None] = lambda _: None,
         write: Callable[[bytes], None] = lambda _: None,
     ) -> None:
+        super().__init__()
         self._metadata = metadata
         self._properties = properties
         self._ends_s = ends_s
         self._accept = accept
         self._write = write
-        self._status = 0
-        self._details = ""
-        self._trailer: Pairs = ()
 
     def told(self, body: bytes = b"") -> Told:
         """How the handler has answered, `body` being what it returned."""
-        return Told(status=self._status, details=self._details, trailer=self._trailer, body=body)
+        return Told(status=self.status, details=self.details, trailer=self.trailer, body=body)
 
     def invocation_metadata(self) -> Pairs:
         return self._metadata
@@ -160,15 +159,6 @@ class CarriedContext:
         if self._ends_s is None:
             return None
         return max(0.0, self._ends_s - asyncio.get_running_loop().time())
-
-    def set_code(self, code: grpc.StatusCode) -> None:
-        self._status = number_of(code)
-
-    def set_details(self, details: str) -> None:
-        self._details = details
-
-    def set_trailing_metadata(self, trailer: Pairs) -> None:
-        self._trailer = trailer
 
     async def send_initial_metadata(self, metadata: Pairs) -> None:
         self._accept(metadata)

@@ -132,7 +132,7 @@ class Link:
 
 
 class Links:
-    """Every child that is attached; `attached` and `parted` are told its name."""
+    """Every child that is attached; `attached` is told its name."""
 
     def __init__(self, clock: Clock, *, attached: Callable[[NodeName], None] = lambda _: None) -> None:
         self._clock = clock
@@ -141,9 +141,6 @@ class Links:
 
     def get(self, child: NodeName) -> Link | None:
         return self._links.get(child)
-
-    def names(self) -> tuple[NodeName, ...]:
-        return tuple(sorted(self._links))
 
     async def attach(
         self, call: AdmittedCall, said: AsyncIterator[link_pb2.Upward]

@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 
+import grpc
+
 from federation.certificates import VerifiedNode
 from federation.errors import LlnError
 from node.ports import Clock
@@ -16,6 +18,7 @@ from node.rpc import wire
 from node.rpc.arrivals import Arrival
 from node.rpc.channels import Line
 from node.rpc.envelope import Sealed
+from node.rpc.status_codes import number_of
 from node.rpc.transports import RawReply
 from protos.lln.v1 import link_pb2
 
@@ -23,7 +26,6 @@ ATTACH_METHOD: Final = "/lln.v1.Link/Attach"
 ACCEPTANCE_S: Final = 10.0
 CALLS_MAX: Final = 64
 TIMEOUT_S_MAX: Final = 60.0
-_RESOURCE_EXHAUSTED: Final = 8
 _SAID_MAX: Final = 2 * CALLS_MAX
 
 ServeCall = Callable[[str, bytes, Arrival], Awaitable[RawReply]]
@@ -90,7 +92,7 @@ class Uplink:
         parent = self._line.peer
         assert parent is not None  # noqa: S101  # hello came before the stream
         if len(self._working) >= CALLS_MAX or call.number in self._working:
-            busy = link_pb2.Answer(number=call.number, status=_RESOURCE_EXHAUSTED)
+            busy = link_pb2.Answer(number=call.number, status=number_of(grpc.StatusCode.RESOURCE_EXHAUSTED))
             await self._said.put(link_pb2.Upward(answer=busy))
             return
         task = self._working[call.number] = working.create_task(self._answer(call, parent))
