@@ -39,6 +39,7 @@ async def _family(tmp_path):
     async with network(tmp_path, "county", "school-a.county", "school-b.county") as nodes:
         for name, title in ((SCHOOL, "木雕"), (SIBLING, "石雕")):
             await nodes[name].publish("before", title)
+            await until(lambda name=name: _knows(nodes[name], name, "active"))  # before, it has nothing to compare with
             await nodes[name].node.meeting.meet(COUNTY)  # tells its address, which the directory carries to the other
         for one, other in ((SCHOOL, SIBLING), (SIBLING, SCHOOL)):
             await until(lambda one=one, other=other: _can_dial(nodes[one], other))
