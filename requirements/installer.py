@@ -214,10 +214,11 @@ def diagnose(told: str, home: Path, wheels: Path | None) -> SetupFailed:
 
 
 def last_words(told: str) -> str:
-    """The lines that say why, cut to a readable length."""
+    """The lines that say why, each with the line that follows it, cut to a readable length."""
     lines = [line.strip() for line in told.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith(("error", "×", "╰"))]
-    return "\n".join(line[:LINE_CHARS_MAX] for line in (errors or lines)[-3:])
+    errors = [place for place, line in enumerate(lines) if line.lower().startswith(("error", "×", "╰"))]
+    wanted = {place + step for place in errors[-3:] for step in (0, 1)} or range(len(lines) - 3, len(lines))
+    return "\n".join(line[:LINE_CHARS_MAX] for place, line in enumerate(lines) if place in wanted)
 
 
 def disk_is_full(place: str) -> SetupFailed:

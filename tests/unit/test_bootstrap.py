@@ -171,6 +171,11 @@ def test_offline_a_missing_package_is_no_matter_of_trying_again():
     assert not failed.may_pass
 
 
+def test_what_an_error_lists_is_told_with_it():
+    failed = diagnose("Collecting a\nERROR: these are not pinned:\n    coverage[toml]>=7 from x", HOME, None)
+    assert failed.told == "ERROR: these are not pinned:\ncoverage[toml]>=7 from x"
+
+
 @pytest.mark.parametrize(
     ("number", "zh"), [(errno.ENOSPC, "磁盘已满"), (errno.EROFS, "无法写入"), (errno.EIO, "准备时出错")]
 )
