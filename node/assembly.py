@@ -1,27 +1,23 @@
 """The composition root: the one module that knows every adapter and every use case.
 
-What lives here: wiring, and opening a home. What must not: a decision, or
-anything that runs for ever (`runtime.py`).
+What lives here: wiring. What must not: a decision, files of a home (`opening.py`), or anything that runs for ever
+(`runtime.py`).
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Final
 
-from config.settings import Settings, read_settings
+from config.settings import Settings
 from federation.callers import RateLimit
 from federation.certificate_profile import read_authority
 from federation.certificates import ChainVerifier, VerifiedNode
-from federation.checkpoints import sign_checkpoint
 from federation.keys import NodeKey
 from federation.naming import NodeName, parent_of
-from node.host.clock import SystemClock, SystemRandomness
+from node.host.clock import SystemRandomness
 from node.host.homes import Home
 from node.host.identity import OwnIdentity
-from node.host.key_files import FileHome, open_identity
 from node.inbound import InboundCatalogue, InboundDirectory, InboundLogs
 from node.index.folding import standard_analysis
 from node.index.tantivy_index import TantivyIndex
@@ -32,7 +28,6 @@ from node.rpc.links import Links
 from node.rpc.peers import GrpcPeers
 from node.rpc.relay_service import Relays
 from node.rpc.transports import Dial
-from node.storage.opening import open_store
 from node.usecases.accepting import Accepting
 from node.usecases.acquainting import Acquainting
 from node.usecases.admitting import Admitting
@@ -370,28 +365,6 @@ class Node:
             statistics_every_s=self.settings.search.statistics_every_s,
             worth=self.index.count,
         )
-
-
-@asynccontextmanager
-async def open_node(home_path: Path) -> AsyncIterator[Node]:
-    """Open the home in this process, alone; everything is closed at the end. Raises BrokenHome leaves or HomeInUse."""
-    home, clock = Home(home_path), SystemClock()
-    settings = read_settings(home.config)
-    identity = open_identity(home, clock=clock, randomness=SystemRandomness())
-    async with open_store(
-        home.database,
-        own_node=identity.name,
-        seal=lambda head: sign_checkpoint(head.checkpoint(), identity),
-        now_ms=clock.now_ms,
-        postgres=settings.storage.postgres,
-    ) as store:
-        node = Node(home=home, settings=settings, identity=identity, store=store, clock=clock)
-        try:
-            await node.recall(FileHome(home))
-            yield node
-        finally:
-            await node.peers.close()
-            await node.index.close()
 
 
 async def _nobody_serves() -> None:

@@ -1,4 +1,4 @@
-"""The desk in use: each operation of `node/desk.py`, given to the use case that does it.
+"""The desk in use: each operation of `node/desk`, given to the use case that does it.
 
 What lives here: one line per operation, and reading and writing their documents. What must not: any decision.
 """

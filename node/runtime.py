@@ -20,7 +20,8 @@ from federation.directory import TOPIC as DIRECTORY
 from federation.errors import LlnError
 from federation.logs import LogId
 from federation.naming import NodeName
-from node.assembly import Node, open_node
+from node.assembly import Node
+from node.opening import open_node
 from node.rpc.enrolment_server import EnrolmentServer
 from node.rpc.hosting import NodeServer
 from node.rpc.server import Busyness

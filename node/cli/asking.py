@@ -68,7 +68,7 @@ async def _ask(home: Path, operation: str, questions: Sequence[bytes]) -> list[b
         answers = await _ask_running(home, serving.endpoint, operation, questions)
         if answers is not None:
             return answers
-    from node.assembly import open_node
+    from node.opening import open_node
 
     async with open_node(home) as node:
         await node.indexing.catch_up()

@@ -12,7 +12,7 @@ OPERATION_CHARS_MAX: Final = 64
 
 class DeskInbound(Protocol):
     async def ask(self, operation: str, request: bytes) -> bytes:
-        """Run one operation of `node/desk.py` by name, JSON document in and out; raises LlnError."""
+        """Run one operation of `node/desk` by name, JSON document in and out; raises LlnError."""
         ...
 
 

@@ -9,8 +9,9 @@ import msgspec
 from config.settings import Listen
 from federation.catalogue import BilingualLine
 from federation.directory import NodeDescription
-from node.assembly import Node, open_node
+from node.assembly import Node
 from node.beginnings import found_home, join_home
+from node.opening import open_node
 from node.runtime import _Running
 
 LISTEN = Listen(grpc="127.0.0.1:0", enrolment="127.0.0.1:0")

@@ -9,7 +9,7 @@ from federation.directory import CATALOGUE_ONLY_MS, CUT_OFF_MS, FRESH_MS
 from federation.errors import LlnError
 from federation.logs import LogId
 from federation.naming import NodeName
-from node.assembly import open_node
+from node.opening import open_node
 from tests.support.live_nodes import ROOT, network, until
 
 COUNTY = NodeName(f"county.{ROOT}")

@@ -7,8 +7,8 @@ import pytest
 from config.settings import Listen
 from federation.errors import LlnError
 from federation.naming import NodeName
-from node.assembly import open_node
 from node.beginnings import join_home, set_parent
+from node.opening import open_node
 from tests.support.live_nodes import ROOT, network, until
 
 COUNTY = NodeName(f"county.{ROOT}")

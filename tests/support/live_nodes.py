@@ -13,13 +13,14 @@ from federation.catalogue import CRITERIA, BilingualLine, Resource, ShareScope
 from federation.directory import NodeDescription
 from federation.naming import NodeName, parent_of
 from federation.search import SearchAnswer
-from node.assembly import Node, open_node
+from node.assembly import Node
 from node.beginnings import found_home, join_home
 from node.desk import OPERATIONS
+from node.opening import open_node
 from node.runtime import _Running
 
 ROOT = NodeName("lln.internal")
-WAIT_S = 15.0
+WAIT_S = 45.0
 
 
 class Live:

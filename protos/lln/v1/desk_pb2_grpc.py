@@ -45,7 +45,7 @@ class DeskServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Ask(self, request, context):
-        """Runs one operation of `node/desk.py` by name. Only who holds the node's own keys can call it.
+        """Runs one operation of `node/desk` by name. Only who holds the node's own keys can call it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -32,13 +32,13 @@ class DeskStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DeskAsyncStub: ...
     Ask: _grpc.UnaryUnaryMultiCallable[_desk_pb2.AskRequest, _desk_pb2.AskReply]
-    """Runs one operation of `node/desk.py` by name. Only who holds the node's own keys can call it."""
+    """Runs one operation of `node/desk` by name. Only who holds the node's own keys can call it."""
 
 @_typing.type_check_only
 class DeskAsyncStub(DeskStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Ask: _aio.UnaryUnaryMultiCallable[_desk_pb2.AskRequest, _desk_pb2.AskReply]  # type: ignore[assignment]
-    """Runs one operation of `node/desk.py` by name. Only who holds the node's own keys can call it."""
+    """Runs one operation of `node/desk` by name. Only who holds the node's own keys can call it."""
 
 class DeskServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -47,6 +47,6 @@ class DeskServicer(metaclass=_abc_1.ABCMeta):
         request: _desk_pb2.AskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_desk_pb2.AskReply, _abc.Awaitable[_desk_pb2.AskReply]]:
-        """Runs one operation of `node/desk.py` by name. Only who holds the node's own keys can call it."""
+        """Runs one operation of `node/desk` by name. Only who holds the node's own keys can call it."""
 
 def add_DeskServicer_to_server(servicer: DeskServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
