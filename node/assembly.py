@@ -21,7 +21,7 @@ from node.host.identity import OwnIdentity
 from node.inbound import InboundCatalogue, InboundDirectory, InboundLogs
 from node.index.folding import standard_analysis
 from node.index.tantivy_index import TantivyIndex
-from node.ports import Addresses, Clock, Randomness, Store
+from node.ports import Addresses, Clock, Randomness, Receives, Settles, Store
 from node.reception import Reception
 from node.rpc.enrolment_client import GrpcDoors
 from node.rpc.links import Links
@@ -303,6 +303,18 @@ class Node:
             randomness=self.randomness,
             resolve=self.resolving.resolve,
         )
+
+    # --- what must arrive --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def receives(self) -> dict[str, Receives]:
+        """What this node does with the items that other nodes send it, by kind."""
+        return {}
+
+    @cached_property
+    def settles(self) -> dict[str, Settles]:
+        """What follows, by kind, once it is known what became of an item that this node has sent."""
+        return {}
 
     # --- who is answered ---------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from federation.directory import NodeDescription, Standing
 from federation.logs import Entry, LogHead, LogId
 from federation.naming import NodeName
 from federation.search import SearchAnswer, SearchRequest
+from node.ports.posting import InboxRows, OutboxRows
 
 T = TypeVar("T")
 
@@ -208,6 +209,10 @@ class Transaction(Protocol):
     def answers(self) -> AnswerRows: ...
     @property
     def notes(self) -> NoteRows: ...
+    @property
+    def outbox(self) -> OutboxRows: ...
+    @property
+    def inbox(self) -> InboxRows: ...
 
 
 class Store(Protocol):
@@ -224,6 +229,10 @@ class Store(Protocol):
 
     def on_commit(self, told: Callable[[frozenset[LogId]], None]) -> None:
         """Have `told` called in the event loop, after each commit, with the logs that grew."""
+        ...
+
+    def on_post(self, told: Callable[[frozenset[NodeName]], None]) -> None:
+        """Have `told` called in the event loop, after each commit, with the nodes that items were added for."""
         ...
 
     async def close(self) -> None: ...

@@ -82,6 +82,7 @@ class DiskStore:
         self._is_syncing = False
         self._is_dead = False
         self._told: list[Callable[[frozenset[LogId]], None]] = []
+        self._told_of_post: list[Callable[[frozenset[NodeName]], None]] = []
 
     def die(self) -> None:
         """The process is gone: what waits was never written."""
@@ -107,6 +108,9 @@ class DiskStore:
     def on_commit(self, told: Callable[[frozenset[LogId]], None]) -> None:
         self._told.append(told)
 
+    def on_post(self, told: Callable[[frozenset[NodeName]], None]) -> None:
+        self._told_of_post.append(told)
+
     async def close(self) -> None:
         self.die()
 
@@ -124,9 +128,11 @@ class DiskStore:
             return
         group = [one for one in self._take() if not one[1].done()]  # cancelled before it began
         committed = self._disk.commit([unit for unit, _ in group], seal=self._seal, now_ms=self._now_ms)
-        if not isinstance(committed, LlnError) and committed.touched:
-            for told in self._told:
+        if not isinstance(committed, LlnError):
+            for told in self._told if committed.touched else ():
                 self._loop.call_soon(self._tell, told, committed.touched)
+            for told_of_post in self._told_of_post if committed.posted else ():
+                self._loop.call_soon(self._tell, told_of_post, committed.posted)
         self._loop.call_later(self._chance.uniform(0, ANSWER_S), self._answer, group, committed)
         self._is_syncing = False
         if self._waiting:
@@ -135,9 +141,9 @@ class DiskStore:
     def _take(self) -> list[tuple[Unit, asyncio.Future[Any]]]:
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_UNITS_MAX))]
 
-    def _tell(self, told: Callable[[frozenset[LogId]], None], touched: frozenset[LogId]) -> None:
+    def _tell(self, told: Callable[[frozenset[Any]], None], news: frozenset[Any]) -> None:
         if not self._is_dead:
-            told(touched)
+            told(news)
 
     def _answer(self, group: list[tuple[Unit, asyncio.Future[Any]]], committed: Committed | LlnError) -> None:
         if self._is_dead:

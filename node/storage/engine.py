@@ -16,6 +16,7 @@ from federation.naming import NodeName
 from node.ports import Transaction
 from node.storage.errors import OpenedForReading
 from node.storage.log_rows import Seal, StoredLogs
+from node.storage.post_rows import StoredInbox, StoredOutbox
 from node.storage.rows import (
     StoredAnswers,
     StoredInvites,
@@ -65,11 +66,14 @@ class Engine(Writes, Protocol):
 
 
 class Committed(msgspec.Struct, frozen=True, kw_only=True):
-    """What each unit of a group returned, in order; what some raised instead, by their place; the logs touched."""
+    """What each unit of a group returned, in order; what some raised instead, by their place; the logs touched, and
+    the nodes that items were added to the outbox for.
+    """
 
     values: Sequence[Any]
     raised: Mapping[int, Exception]
     touched: frozenset[LogId]
+    posted: frozenset[NodeName] = frozenset()
 
 
 class StoredTransaction:
@@ -82,6 +86,8 @@ class StoredTransaction:
         self.resources = StoredResources(tables)
         self.answers = StoredAnswers(tables)
         self.notes = StoredNotes(tables)
+        self.outbox = StoredOutbox(tables)
+        self.inbox = StoredInbox(tables)
 
 
 class Writing:
@@ -189,7 +195,9 @@ def commit_group(
         _raise_told(engine, error)
         raise
     raised = {place: value.error for place, value in enumerate(values) if type(value) is _Raised}
-    return Committed(values=values, raised=raised, touched=transaction.logs.touched())
+    return Committed(
+        values=values, raised=raised, touched=transaction.logs.touched(), posted=transaction.outbox.added()
+    )
 
 
 def read_unit(engine: Engine, unit: Callable[[Transaction], T], *, own_node: NodeName) -> T:

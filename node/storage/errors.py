@@ -1,6 +1,6 @@
 """What can be wrong with a database, in words an operator can act on."""
 
-from federation.errors import BrokenHome, Conflict, NotAllowed, Unavailable
+from federation.errors import BrokenHome, Conflict, InvalidInput, NotAllowed, Unavailable
 
 
 class DatabaseBroken(BrokenHome):
@@ -103,3 +103,15 @@ class OpenedForReading(NotAllowed):
     code = "LLN-1402"
     zh = "数据库以只读方式打开，不能写入。"
     en = "The database is opened for reading; nothing can be written."
+
+
+class ItemReused(Conflict):
+    code = "LLN-1371"
+    zh = "待发箱里已有同一编号、但内容不同的消息，这一条没有放入。"
+    en = "Another message waits in the outbox under the same id with other content; this one was not added."
+
+
+class UnfitItem(InvalidInput):
+    code = "LLN-1167"
+    zh = "消息过大，或者编号、种类不合要求，没有放入待发箱。"
+    en = "The message is too large, or its id or kind is not acceptable; it was not added to the outbox."

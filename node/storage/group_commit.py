@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from federation.logs import LogId
+from federation.naming import NodeName
 from node.ports import Transaction
 from node.storage.engine import Committed, Unit
 from node.storage.errors import StoreBusy, StoreClosed
@@ -22,6 +23,7 @@ ROOM_WAIT_S: Final = 30.0
 
 Answered = asyncio.Future[Any]
 Told = Callable[[frozenset[LogId]], None]
+ToldOfPost = Callable[[frozenset[NodeName]], None]
 
 
 class GroupCommit:
@@ -42,6 +44,7 @@ class GroupCommit:
         self._waiting: deque[tuple[Unit, Answered]] = deque()
         self._blocked: deque[Answered] = deque()
         self._listeners: list[Told] = []
+        self._post_listeners: list[ToldOfPost] = []
         self._loop = asyncio.get_running_loop()
         self._is_closing = False
         self._news = self._loop.create_future()
@@ -49,6 +52,9 @@ class GroupCommit:
 
     def on_commit(self, told: Told) -> None:
         self._listeners.append(told)
+
+    def on_post(self, told: ToldOfPost) -> None:
+        self._post_listeners.append(told)
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
         """Wait for room, for the group and for its commit.
@@ -110,8 +116,7 @@ class GroupCommit:
             if not isinstance(error, Exception):
                 raise
             return
-        if committed.touched:
-            self._tell(committed.touched)  # first, so that whoever is answered finds the news on its way
+        self._tell(committed)  # first, so that whoever is answered finds the news on its way
         for place, raised in committed.raised.items():
             if not group[place][1].done():
                 group[place][1].set_exception(raised)
@@ -119,9 +124,12 @@ class GroupCommit:
             if not answered.done():
                 answered.set_result(value)
 
-    def _tell(self, touched: frozenset[LogId]) -> None:
-        for told in self._listeners:
-            self._loop.call_soon(told, touched)  # what a listener raises is the loop's to report, not the writer's end
+    def _tell(self, committed: Committed) -> None:
+        """What a listener raises is the loop's to report, and not the writer's end."""
+        for told in self._listeners if committed.touched else ():
+            self._loop.call_soon(told, committed.touched)
+        for told_of_post in self._post_listeners if committed.posted else ():
+            self._loop.call_soon(told_of_post, committed.posted)
 
     async def _room(self) -> None:
         try:

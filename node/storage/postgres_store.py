@@ -81,6 +81,9 @@ class PostgresStore(PostgresReadings):
     def on_commit(self, told: Callable[[frozenset[LogId]], None]) -> None:
         self._group_commit.on_commit(told)
 
+    def on_post(self, told: Callable[[frozenset[NodeName]], None]) -> None:
+        self._group_commit.on_post(told)
+
     async def close(self) -> None:
         """Write what waits, let the readers end, and disconnect."""
         await self._group_commit.close()

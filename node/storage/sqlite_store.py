@@ -119,6 +119,9 @@ class SqliteReadings:
     def on_commit(self, told: Callable[[frozenset[LogId]], None]) -> None:
         """Nothing is committed here, so `told` is never called."""
 
+    def on_post(self, told: Callable[[frozenset[NodeName]], None]) -> None:
+        """As `on_commit`."""
+
     async def faults(self) -> tuple[str, ...]:
         """What `PRAGMA quick_check` finds wrong with the file; empty when it is sound."""
         return await self._run(lambda connection: told(partial(sqlite_files.faults_of, connection), self._path))
@@ -160,6 +163,9 @@ class SqliteStore(SqliteReadings):
 
     def on_commit(self, told: Callable[[frozenset[LogId]], None]) -> None:
         self._group_commit.on_commit(told)
+
+    def on_post(self, told: Callable[[frozenset[NodeName]], None]) -> None:
+        self._group_commit.on_post(told)
 
     async def close(self) -> None:
         """Write what waits, let the readers end, fold the write-ahead log into the file, and let go of it."""

@@ -13,7 +13,9 @@ from federation.errors import Conflict
 from federation.keys import Signer
 from federation.logs import Entry, LogHead, LogId
 from federation.naming import NodeName
-from node.ports import ForkEvidence, StoredLog, Transaction
+from node.ports import Backlog, ForkEvidence, OutboxItem, Sending, StoredLog, Transaction
+from node.storage.errors import ItemReused
+from node.storage.post_rows import check_fit
 
 
 class _Tables:
@@ -30,6 +32,9 @@ class _Tables:
         self.resources: dict = {}
         self.answers: dict = {}
         self.notes: dict[str, bytes] = {}
+        self.outbox: dict = {}
+        self.sendings: dict = {}
+        self.inbox: dict = {}
 
     def snapshot(self) -> "_Tables":
         other = _Tables()
@@ -170,6 +175,85 @@ class _NoteRows(_Rows):
         self._changing().notes[name] = value
 
 
+class _OutboxRows(_Rows):
+    def __init__(self, tables: _Tables, *, may_write: bool) -> None:
+        super().__init__(tables, may_write=may_write)
+        self.added: set[NodeName] = set()
+
+    def add(self, to, kind, document, item_id, at_ms):
+        check_fit(to, kind, document, item_id)
+        self.added.add(to)
+        held = self.get(to, item_id)
+        if held is not None and (held.kind, held.document) != (kind, document):
+            raise ItemReused(item_id, "waits already")
+        if held is None:
+            item = OutboxItem(
+                to=to, sequence=self.last(to) + 1, id=item_id, kind=kind, document=document, created_at_ms=at_ms
+            )
+            self._changing().outbox[to, item_id] = item
+
+    def get(self, to, item_id):
+        return self._tables.outbox.get((to, item_id))
+
+    def waiting(self, to, limit):
+        return [item for item in self._in_order() if item.to == to and not item.is_dead][:limit]
+
+    def find(self, item_id):
+        return [item for item in self._in_order() if item.id == item_id]
+
+    def dead(self, limit):
+        return [item for item in self._in_order() if item.is_dead][:limit]
+
+    def put(self, item):
+        assert (item.to, item.id) in self._tables.outbox
+        self._changing().outbox[item.to, item.id] = item
+        self.added.add(item.to)
+
+    def last(self, to):
+        return max((item.sequence for item in self._tables.outbox.values() if item.to == to), default=0)
+
+    def remove(self, to, item_id):
+        self._changing().outbox.pop((to, item_id), None)
+
+    def sending(self, to):
+        return self._tables.sendings.get(to, Sending(to=to))
+
+    def put_sending(self, sending):
+        if sending == Sending(to=sending.to):
+            self._changing().sendings.pop(sending.to, None)
+        else:
+            self._changing().sendings[sending.to] = sending
+
+    def backlogs(self):
+        items = self._tables.outbox.values()
+        return [self._backlog(to) for to in sorted({*self._tables.sendings, *(item.to for item in items)})]
+
+    def _backlog(self, to):
+        waiting, sending = self.waiting(to, 1_000_000), self.sending(to)
+        return Backlog(
+            to=to,
+            waiting=len(waiting),
+            waiting_bytes=sum(len(item.document) for item in waiting),
+            oldest_at_ms=min((item.created_at_ms for item in waiting), default=0),
+            dead=sum(item.is_dead for item in self._tables.outbox.values() if item.to == to),
+            failures=sending.failures,
+            next_try_at_ms=sending.next_try_at_ms,
+            last_error=sending.last_error,
+        )
+
+    def _in_order(self):
+        return sorted(self._tables.outbox.values(), key=lambda item: (item.to, item.sequence))
+
+
+class _InboxRows(_Rows):
+    def get(self, sender, item_id):
+        return self._tables.inbox.get((sender, item_id))
+
+    def put(self, row):
+        assert (row.sender, row.id) not in self._tables.inbox
+        self._changing().inbox[row.sender, row.id] = row
+
+
 class _Transaction:
     def __init__(self, tables: _Tables, store: "MemoryStore", *, may_write: bool) -> None:
         self.logs = _LogRows(tables, store, may_write=may_write)
@@ -178,6 +262,8 @@ class _Transaction:
         self.resources = _ResourceRows(tables, may_write=may_write)
         self.answers = _AnswerRows(tables, may_write=may_write)
         self.notes = _NoteRows(tables, may_write=may_write)
+        self.outbox = _OutboxRows(tables, may_write=may_write)
+        self.inbox = _InboxRows(tables, may_write=may_write)
 
 
 class MemoryStore:
@@ -188,6 +274,7 @@ class MemoryStore:
         self.now_ms = now_ms
         self._tables = _Tables()
         self._told = []
+        self._told_of_post = []
         self.commits = 0
 
     async def write(self, unit):
@@ -200,6 +287,9 @@ class MemoryStore:
         if transaction.logs.grown:
             for told in self._told:
                 told(frozenset(transaction.logs.grown))
+        if transaction.outbox.added:
+            for told in self._told_of_post:
+                told(frozenset(transaction.outbox.added))
         return result
 
     async def read(self, unit):
@@ -208,6 +298,9 @@ class MemoryStore:
 
     def on_commit(self, told):
         self._told.append(told)
+
+    def on_post(self, told):
+        self._told_of_post.append(told)
 
     async def close(self):
         self._told.clear()

@@ -167,6 +167,9 @@ async def test_a_full_disk_refuses_what_does_not_fit_and_goes_on_when_there_is_r
 # --- schema ----------------------------------------------------------------------------------------------------------
 
 
+SCHEMA = len(migrations.for_sqlite())
+
+
 def later_schema(monkeypatch, *statements):
     known = migrations.for_sqlite()
     monkeypatch.setattr(migrations, "for_sqlite", lambda: [*known, *statements])
@@ -178,9 +181,9 @@ async def test_a_migration_keeps_a_copy_of_what_was_there(path, monkeypatch):
     assert isinstance(await refusal(path, offline), SchemaTooOld)
     async with opened(path) as store:
         await check_log_holds_together(store, 3)
-    assert run_sql(path, "SELECT x FROM later", "PRAGMA user_version") == [[(1,)], [(3,)]]
-    copy = path.with_name("node-before-schema-3.db")
-    assert run_sql(copy, "PRAGMA user_version", "SELECT count(*) FROM log_entry") == [[(1,)], [(3,)]]
+    assert run_sql(path, "SELECT x FROM later", "PRAGMA user_version") == [[(1,)], [(SCHEMA + 2,)]]
+    copy = path.with_name(f"node-before-schema-{SCHEMA + 2}.db")
+    assert run_sql(copy, "PRAGMA user_version", "SELECT count(*) FROM log_entry") == [[(SCHEMA,)], [(3,)]]
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
 
 
@@ -188,7 +191,8 @@ async def test_a_migration_that_fails_changes_nothing(path, monkeypatch):
     await filled(path)
     later_schema(monkeypatch, "CREATE TABLE later (x INTEGER) STRICT;", "INSERT INTO nowhere VALUES (1);")
     assert isinstance(await refusal(path), DatabaseBroken)
-    assert run_sql(path, "SELECT name FROM sqlite_schema WHERE name = 'later'", "PRAGMA user_version") == [[], [(1,)]]
+    left = run_sql(path, "SELECT name FROM sqlite_schema WHERE name = 'later'", "PRAGMA user_version")
+    assert left == [[], [(SCHEMA,)]]
     monkeypatch.undo()
     async with opened(path) as store:
         await check_log_holds_together(store, 3)
