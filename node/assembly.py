@@ -45,8 +45,10 @@ from node.usecases.inspecting import Inspecting
 from node.usecases.joining import renew_expired
 from node.usecases.meeting import LINEAGE_NOTE, Meeting
 from node.usecases.moving import Moving, take_up_name
+from node.usecases.posting import Posting
 from node.usecases.proving import Proving
 from node.usecases.publishing import Publishing
+from node.usecases.receiving import Receiving
 from node.usecases.resolving import Resolving
 from node.usecases.searching import STATISTICS_NOTE, Searching
 from node.usecases.vouching import Vouching
@@ -308,13 +310,28 @@ class Node:
 
     @cached_property
     def receives(self) -> dict[str, Receives]:
-        """What this node does with the items that other nodes send it, by kind."""
-        return {}
+        return {}  # what is done with the items of other nodes, by kind
 
     @cached_property
     def settles(self) -> dict[str, Settles]:
-        """What follows, by kind, once it is known what became of an item that this node has sent."""
-        return {}
+        return {}  # what follows once it is known what became of an own item, by kind
+
+    @cached_property
+    def posting(self) -> Posting:
+        return Posting(
+            store=self.store,
+            peers=self.peers,
+            vouching=self.vouching,
+            clock=self.clock,
+            randomness=self.randomness,
+            dealings=self.dealings,
+            identity=self.identity,
+            settles=self.settles,
+        )
+
+    @cached_property
+    def receiving(self) -> Receiving:
+        return Receiving(store=self.store, clock=self.clock, receives=self.receives)
 
     # --- who is answered ---------------------------------------------------------------------------------------------
 

@@ -6,12 +6,12 @@ it is.
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from federation.directory import NodeDescription
+from federation.directory import NodeDescription, Standing
 from federation.errors import LlnError, RefusedCall
 from federation.logs import Page
 from federation.naming import NodeName, is_within
 from federation.search import SearchAnswer, SearchRequest
-from node.ports import Clock, ForkEvidence, HeldLog, Index, LogHeadNote, PushReceipt, Resolved
+from node.ports import Clock, ForkEvidence, HeldLog, Index, LogHeadNote, PushReceipt, Resolved, Write
 from node.usecases.accepting import Accepting, with_own_holding
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
@@ -36,14 +36,16 @@ class InboundDirectory:
     async def resolve(self, caller: NodeName, name: NodeName, hops_left: int) -> Resolved:
         return await self._resolving.resolve(caller, name, hops_left)
 
-    async def renew(self, caller: NodeName, signing_request: bytes) -> tuple[bytes, ...]:
-        return await self._admitting.renew(caller, signing_request)
+    async def renew(
+        self, caller: NodeName, signing_request: bytes, write: Write[tuple[bytes, ...]]
+    ) -> tuple[bytes, ...]:
+        return await self._admitting.renew(caller, signing_request, write)
 
-    async def describe(self, caller: NodeName, description: NodeDescription) -> None:
-        await self._admitting.describe(caller, description)
+    async def describe(self, caller: NodeName, description: NodeDescription, write: Write[Standing]) -> Standing:
+        return await self._admitting.describe(caller, description, write)
 
-    async def move(self, caller: NodeName, chain: tuple[bytes, ...]) -> None:
-        await self._moving.record(caller, chain)
+    async def move(self, caller: NodeName, chain: tuple[bytes, ...], write: Write[Standing]) -> Standing:
+        return await self._moving.record(caller, chain, write)
 
 
 class InboundLogs:
@@ -74,10 +76,10 @@ class InboundLogs:
     def watch(self, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
         return self._answering.watch(topics)
 
-    async def report_fork(self, caller: NodeName, evidence: ForkEvidence) -> None:
+    async def report_fork(self, caller: NodeName, evidence: ForkEvidence, write: Write[None]) -> None:
         if not is_within(NodeName(evidence.log.origin), caller):
             raise NotTheirMatter(evidence.log.origin_line, f"reported by {caller}")
-        await self._accepting.keep_fork(evidence)
+        await self._accepting.keep_fork(evidence, write)
 
 
 class InboundCatalogue:

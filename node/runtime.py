@@ -57,6 +57,11 @@ async def serve(home_path: Path, told: Callable[[Serving], None] | None = None) 
 
 def server_of(node: Node) -> NodeServer:
     """The server that answers for `node`, over its own port and over the link to its parent."""
+
+    def heard_from(name: NodeName) -> None:
+        node.peers.heard_from(name)
+        node.posting.heard_from(name)
+
     limits = node.settings.limits
     server = NodeServer(
         identity=node.identity,
@@ -73,6 +78,8 @@ def server_of(node: Node) -> NodeServer:
         logs=node.inbound_logs,
         catalogue=node.inbound_catalogue,
         desk=node.desk,
+        post=node.receiving,
+        heard_from=heard_from,
         links=node.links,
         relays=node.relays,
     )
@@ -90,6 +97,7 @@ def loops_of(node: Node) -> dict[str, Loop]:
             grown.put_nowait(logs)
 
     node.store.on_commit(heard)
+    node.store.on_post(node.posting.wake)
     return {
         "news": lambda: _spread_news(node, grown),
         "indexing": node.indexing.run,
@@ -98,6 +106,7 @@ def loops_of(node: Node) -> dict[str, Loop]:
         "meeting": node.meeting.run,
         "tls": lambda: _keep_tls(node),
         "attaching": node.attaching.run,
+        "posting": node.posting.run,
     }
 
 
@@ -112,6 +121,7 @@ async def _spread_news(node: Node, grown: "asyncio.Queue[frozenset[LogId]]") -> 
         if directories:
             moves = await node.vouching.refresh(directories)
             node.meeting.know_siblings()
+            node.posting.look_again()
         if moves or any(log.topic == CATALOGUE for log in logs):
             node.indexing.wake()
         if any(log.origin == node.name for log in logs):  # nobody watches anything else

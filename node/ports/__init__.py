@@ -17,6 +17,7 @@ from node.ports.peering import (
     RoadTried,
 )
 from node.ports.posting import (
+    Answered,
     Backlog,
     Delivered,
     InboxRow,
@@ -49,11 +50,13 @@ from node.ports.storing import (
     Store,
     StoredLog,
     Transaction,
+    Write,
 )
 
 __all__ = [
     "Addresses",
     "AnswerRows",
+    "Answered",
     "Backlog",
     "Clock",
     "Delivered",
@@ -96,4 +99,5 @@ __all__ = [
     "Store",
     "StoredLog",
     "Transaction",
+    "Write",
 ]

@@ -9,6 +9,7 @@ from federation.directory import NodeDescription
 from federation.logs import LogId, Page
 from federation.naming import NodeName
 from federation.search import SearchAnswer, SearchRequest
+from node.ports.posting import Answered, PostItem
 from node.ports.storing import ForkEvidence, Holding
 
 
@@ -113,6 +114,12 @@ class Peers(Protocol):
     async def report_fork(
         self, to: NodeName, evidence: ForkEvidence, operation_id: str, *, timeout_s: float
     ) -> None: ...
+
+    async def deliver(
+        self, to: NodeName, items: Sequence[PostItem], operation_id: str, *, timeout_s: float
+    ) -> Sequence[Answered]:
+        """What the receiver says of each item, in their order."""
+        ...
 
     async def search(self, to: NodeName, request: SearchRequest, *, timeout_s: float) -> SearchAnswer: ...
 

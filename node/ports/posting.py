@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 ITEM_BYTES_MAX: Final = 262_144
 """Of one document on its way."""
-REPLY_BYTES_MAX: Final = 65_536
+REPLY_BYTES_MAX: Final = 32_768
+"""Of one reply: those to a whole batch fit into one answer."""
+BATCH_ITEMS_MAX: Final = 64
+BATCH_BYTES_MAX: Final = 393_216
+"""Of all documents sent together."""
 ITEM_ID_CHARS_MAX: Final = 64
 KIND_CHARS_MAX: Final = 64
 TOLD_CHARS_MAX: Final = 300
@@ -36,8 +40,8 @@ class PostItem(msgspec.Struct, frozen=True, kw_only=True):
 class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
     """One item on its way to `to`, or given up there (`is_dead`) until a person retries or drops it.
 
-    `sequence`: its place among everything for that node. `attempts`: how many answers have left it here. `told`: what
-    the last of them said, in words.
+    `sequence`: its place among everything for that node. `attempts`: how many answers have left it here; `code` and
+    `told`: what the last of them said.
     """
 
     to: NodeName
@@ -48,6 +52,7 @@ class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int
     attempts: int = 0
     is_dead: bool = False
+    code: str = ""
     told: str = ""
 
 
@@ -72,6 +77,8 @@ class PutOff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Outcome = Delivered | Refused
+Answered = Delivered | Refused | PutOff
+"""What a receiver says of one item; `Outcome` is what settles it."""
 
 
 class Sending(msgspec.Struct, frozen=True, kw_only=True):

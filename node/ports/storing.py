@@ -1,6 +1,6 @@
 """The database, as use cases see it: rows, one transaction over all of them, and the index derived from it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
@@ -213,6 +213,10 @@ class Transaction(Protocol):
     def outbox(self) -> OutboxRows: ...
     @property
     def inbox(self) -> InboxRows: ...
+
+
+Write = Callable[[Callable[[Transaction], T]], Awaitable[T]]
+"""How a use case writes a unit: `Store.write`, or one that keeps what is answered to a call in the same transaction."""
 
 
 class Store(Protocol):

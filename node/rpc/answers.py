@@ -1,10 +1,11 @@
 """First answers: a call that changes something is carried out once for its operation id, and answered alike ever after.
 
-What lives here: the memory of (caller, operation id), in flight and stored. What must not: signing; a kept answer is
-signed anew for each call that repeats the operation, because a reply is bound to its call.
+What lives here: the memory of (caller, operation id), in flight and stored, and the one transaction of a change, which
+keeps its answer. What must not: signing; a kept answer is signed anew for each call that repeats the operation, because
+a reply is bound to its call.
 
-A crash between the effect and the keeping of its answer lets a repeat carry the operation out again: what a changing
-method does must bear that, as federation's own transitions do (the second time they refuse or change nothing).
+A crash before that transaction leaves nothing, and the repeat is the first; a crash after it leaves effect and answer,
+and the repeat is answered from what is kept. A refusal changes nothing: it is kept before it is told, by itself.
 """
 
 import asyncio
@@ -12,17 +13,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Generic, Self, TypeVar
 
 import msgspec
+from google.protobuf.message import Message
 
 from federation.calls import AdmittedCall, MethodRules, SignedCall, call_digest
 from federation.errors import Conflict, LlnError
 from federation.naming import NodeName
-from node.ports import Clock, KeptAnswer, Store
+from node.ports import Clock, KeptAnswer, Store, Transaction, Write
 from node.rpc.envelope import write_error
 from node.rpc.status_codes import may_differ_later, number_of, status_of
 
+T = TypeVar("T")
 _telemetry: Final = logging.getLogger(__name__)
 _RETRY_AFTER_MS: Final = 1_000
 
@@ -45,14 +48,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_final: bool = True
 
 
-async def answer_of(work: Awaitable[bytes]) -> Answer:
-    """What `work` comes to: its message, or its refusal."""
-    try:
-        return Answer(body=await work)
-    except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
-        return answer_to(error)
-
-
 def answer_to(error: Exception) -> Answer:
     """The refusal that an error means. Here the last unforeseen failure ends: its traceback stays at home."""
     if isinstance(error, LlnError):
@@ -73,6 +68,54 @@ def refusal(error: LlnError) -> Answer:
 
 _Key = tuple[NodeName, str]
 """(caller, operation id)"""
+
+
+class AnsweredBefore(Exception):  # no fault: it ends a unit that found its operation carried out
+    """`kept`: what was answered when the operation was carried out."""
+
+    def __init__(self, kept: KeptAnswer) -> None:
+        super().__init__(kept.operation_id)
+        self.kept = kept
+
+
+class Change:
+    """One changing call: what it changes and what it answers are one transaction, written through `writing`."""
+
+    def __init__(self, store: Store, keeps: Callable[[Answer], KeptAnswer]) -> None:
+        self._store = store
+        self._keeps = keeps
+        self.answer: Answer | None = None
+
+    def writing(self, reply: Callable[[T], Message]) -> Write[T]:
+        """How a use case writes its one unit, whose value `reply` turns into the answer, before the commit."""
+        return _Writing(self, reply)
+
+    async def write(self, unit: Callable[[Transaction], T], reply: Callable[[T], Message]) -> T:
+        """Raises AnsweredBefore, and then nothing is written, where a unit of this operation has been committed: one
+        whose call was given up while it was waiting to be.
+        """
+
+        def whole(tx: Transaction) -> tuple[T, Answer]:
+            kept = self._keeps(Answer())
+            before = tx.answers.get(kept.caller, kept.operation_id)
+            if before is not None:
+                raise AnsweredBefore(before)
+            value = unit(tx)
+            answer = Answer(body=reply(value).SerializeToString())
+            tx.answers.put(self._keeps(answer))
+            return value, answer
+
+        value, self.answer = await self._store.write(whole)
+        return value
+
+
+class _Writing(Generic[T]):
+    def __init__(self, change: Change, reply: Callable[[T], Message]) -> None:
+        self._change = change
+        self._reply = reply
+
+    async def __call__(self, unit: Callable[[Transaction], T]) -> T:
+        return await self._change.write(unit, self._reply)
 
 
 class _First(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +149,7 @@ class FirstAnswers:
         await self._tasks.__aexit__(kind, error, trace)
 
     async def once(
-        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Callable[[], Awaitable[bytes]]
+        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Callable[[Change], Awaitable[None]]
     ) -> Answer:
         """The first answer to (caller, operation id), now or as it was kept; two arrivals at once share one.
 
@@ -123,20 +166,34 @@ class FirstAnswers:
         return first.answer
 
     async def _first(
-        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Callable[[], Awaitable[bytes]]
+        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Callable[[Change], Awaitable[None]]
     ) -> _First:
         """Never raises: it runs in a group of which no member may take down another."""
         try:
             kept = await self._seek((admitted.caller.name, admitted.operation_id))
             if kept is not None:
-                answer = Answer(status=kept.status, body=kept.body)
-                return _First(method=kept.method, payload_sha256=kept.payload_sha256, answer=answer)
-            answer = await answer_of(work())
-            if answer.is_final:
-                await self._keep(call, admitted, rules, answer)
-        except Exception as error:  # noqa: BLE001  # as answer_of
+                return _first_of(kept)
+            change = Change(self._store, lambda answer: self._keeping(call, admitted, rules, answer))
+            answer = await self._carry_out(change, work)
+            if answer.status and answer.is_final:
+                refused = self._keeping(call, admitted, rules, answer)
+                await self._store.write(lambda tx: tx.answers.put(refused))
+        except AnsweredBefore as found:
+            return _first_of(found.kept)
+        except Exception as error:  # noqa: BLE001  # as answer_to
             answer = answer_to(error)
         return _First(method=rules.method, payload_sha256=sha256(call.payload).digest(), answer=answer)
+
+    async def _carry_out(self, change: Change, work: Callable[[Change], Awaitable[None]]) -> Answer:
+        """What a change has come to; once its transaction stands, whatever happens after it changes nothing of that."""
+        try:
+            await work(change)
+        except AnsweredBefore:
+            raise
+        except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
+            return change.answer or answer_to(error)
+        assert change.answer is not None, "a changing method writes one unit"  # noqa: S101  # our own methods
+        return change.answer
 
     async def _seek(self, key: _Key) -> KeptAnswer | None:
         """What is stored under `key`. One read serves everybody who came while the read before it was under way."""
@@ -161,8 +218,8 @@ class FirstAnswers:
                     found.set_result(answer)
         self._is_seeking = False
 
-    async def _keep(self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, answer: Answer) -> None:
-        kept = KeptAnswer(
+    def _keeping(self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, answer: Answer) -> KeptAnswer:
+        return KeptAnswer(
             caller=admitted.caller.name,
             operation_id=admitted.operation_id,
             call_sha256=call_digest(call.header_bytes, call.signature),
@@ -174,4 +231,8 @@ class FirstAnswers:
             body=answer.body,
             at_ms=self._clock.now_ms(),
         )
-        await self._store.write(lambda tx: tx.answers.put(kept))
+
+
+def _first_of(kept: KeptAnswer) -> _First:
+    answer = Answer(status=kept.status, body=kept.body)
+    return _First(method=kept.method, payload_sha256=kept.payload_sha256, answer=answer)

@@ -25,6 +25,7 @@ from node.rpc.directory_service import DirectoryInbound, directory_service
 from node.rpc.links import Links
 from node.rpc.logs_service import LogsInbound, logs_service
 from node.rpc.node_service import NodeInbound, node_service
+from node.rpc.post_service import PostInbound, post_service
 from node.rpc.relay_service import Relays, link_service
 from node.rpc.server import Busyness, SignedMethods
 from node.rpc.services import Service
@@ -72,6 +73,7 @@ class NodeServer:
         logs: LogsInbound,
         catalogue: CatalogueInbound,
         desk: DeskInbound,
+        post: PostInbound,
         links: Links | None = None,
         relays: Relays | None = None,
         limit: RateLimit | None = None,
@@ -102,6 +104,7 @@ class NodeServer:
             logs_service(logs, clock=clock),
             catalogue_service(catalogue),
             desk_service(desk),
+            post_service(post),
             *(() if links is None else (link_service(links),)),
             *(() if relays is None else (relays.service(self._signed.answer),)),
         )

@@ -18,18 +18,20 @@ from federation.logs import Page
 from federation.naming import NodeName
 from federation.search import SearchAnswer, SearchRequest
 from node.ports import (
+    Answered,
     Clock,
     ForkEvidence,
     HeldLog,
     Identity,
     LogHeadNote,
     PeerHello,
+    PostItem,
     PushReceipt,
     Randomness,
     Resolved,
     RoadTried,
 )
-from node.rpc import wire, wire_logs
+from node.rpc import wire, wire_logs, wire_post
 from node.rpc.channels import Line
 from node.rpc.links import Links
 from node.rpc.pinging import try_road
@@ -37,7 +39,7 @@ from node.rpc.routes import Routes
 from node.rpc.tls import TlsMaterial
 from node.rpc.transports import Dial
 from node.rpc.uplink import ServeCall, Uplink
-from protos.lln.v1 import catalogue_pb2, directory_pb2, logs_pb2
+from protos.lln.v1 import catalogue_pb2, directory_pb2, logs_pb2, post_pb2
 
 ACCEPTANCE_S: Final = 10.0
 HELD_PAGES_MAX: Final = 500
@@ -177,6 +179,18 @@ class GrpcPeers:
         asked = wire_logs.write_fork(evidence)
         await self._ask(
             to, "/lln.v1.Logs/ReportFork", asked, timeout_s=timeout_s, read=_nothing, operation_id=operation_id
+        )
+
+    async def deliver(
+        self, to: NodeName, items: Sequence[PostItem], operation_id: str, *, timeout_s: float
+    ) -> Sequence[Answered]:
+        return await self._ask(
+            to,
+            "/lln.v1.Post/Deliver",
+            wire_post.write_items(items),
+            timeout_s=timeout_s,
+            read=_reading(post_pb2.DeliverReply, lambda told: wire_post.read_answers(told, count=len(items))),
+            operation_id=operation_id,
         )
 
     async def search(self, to: NodeName, request: SearchRequest, *, timeout_s: float) -> SearchAnswer:

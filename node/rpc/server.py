@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
 import msgspec
@@ -27,7 +27,7 @@ from federation.errors import NotFound, Unavailable
 from federation.naming import NodeName
 from node.ports import Clock, Identity
 from node.rpc import envelope
-from node.rpc.answers import Answer, FirstAnswers, answer_to
+from node.rpc.answers import Answer, Change, FirstAnswers, answer_to
 from node.rpc.arrivals import Arrival
 from node.rpc.envelope import Sealed
 from node.rpc.sealing import open_call
@@ -35,8 +35,10 @@ from node.rpc.status_codes import STATUS_BY_NUMBER
 from node.rpc.tls import TlsPeers
 from node.rpc.transports import RawReply
 
+T = TypeVar("T")
 Unary = Callable[[AdmittedCall, bytes], Awaitable[bytes]]
 Streaming = Callable[[AdmittedCall, bytes], AsyncGenerator[bytes, None]]
+Changing = Callable[[AdmittedCall, bytes, Change], Awaitable[None]]
 Exchange = Callable[[AdmittedCall, bytes, AsyncIterator[bytes]], AsyncGenerator[bytes, None]]
 FIRST_MESSAGE_S: Final = 10.0
 _ACCEPTED: Final = Answer()
@@ -67,10 +69,11 @@ class MethodNotServed(NotFound):
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """One method as it is served: exactly one of `unary`, `streaming` and `exchange` is set."""
+    """One method as it is served: exactly one of `unary`, `changing`, `streaming` and `exchange` is set."""
 
     rules: MethodRules
     unary: Unary | None = None
+    changing: Changing | None = None
     streaming: Streaming | None = None
     exchange: Exchange | None = None
 
@@ -134,18 +137,19 @@ class SignedMethods:
             return grpc.stream_stream_rpc_method_handler(self._exchange(method.rules, method.exchange))
         if method.streaming is not None:
             return grpc.unary_stream_rpc_method_handler(self._stream(method.rules, method.streaming))
-        assert method.unary is not None, method.rules.method  # noqa: S101  # our own table
-        serve = self._by_path[method.rules.method] = self._unary(method.rules, method.unary)
+        serve = self._by_path[method.rules.method] = self._unary(method)
         return grpc.unary_unary_rpc_method_handler(serve)
 
-    def _unary(self, rules: MethodRules, work: Unary) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    def _unary(self, method: Method) -> Callable[[bytes, Any], Awaitable[bytes]]:
+        rules = method.rules
+
         async def serve(payload: bytes, context: Any) -> bytes:
             sealed = envelope.find(context.invocation_metadata(), envelope.CALL)
             try:
                 call, admitted = self._admit(sealed, payload, rules, context)
                 self._begin_work(admitted.caller.name)
                 try:
-                    answer = await self._work_sealed(call, admitted, rules, work, context)
+                    answer = await self._work_sealed(call, admitted, method, context)
                 finally:
                     self._end_work(admitted.caller.name)
             except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
@@ -196,26 +200,26 @@ class SignedMethods:
         self._heard_from(peer.name)
         return call, admitted
 
-    async def _work_sealed(
-        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary, context: Any
-    ) -> Answer:
+    async def _work_sealed(self, call: SignedCall, admitted: AdmittedCall, method: Method, context: Any) -> Answer:
         """What has passed relays is opened first where the method's rules say so, and answered under seal."""
-        if not (rules.sealed and isinstance(context, Arrival) and context.by == "relay"):
-            return await self._work(call, admitted, rules, work, context)
-        opened = open_call(call.payload, self._identity, caller=admitted.caller.name, rules=rules)
+        if not (method.rules.sealed and isinstance(context, Arrival) and context.by == "relay"):
+            return await self._work(call, admitted, method, context)
+        opened = open_call(call.payload, self._identity, caller=admitted.caller.name, rules=method.rules)
         plain = msgspec.structs.replace(call, payload=opened.payload)
-        answer = await self._work(plain, admitted, rules, work, context)
+        answer = await self._work(plain, admitted, method, context)
         return answer if answer.status else msgspec.structs.replace(answer, body=opened.seal_reply(answer.body))
 
-    async def _work(
-        self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary, context: Any
-    ) -> Answer:
-        if rules.changes:
-            return await self._answers.once(call, admitted, rules, lambda: _in_time(call, admitted, rules, work))
+    async def _work(self, call: SignedCall, admitted: AdmittedCall, method: Method, context: Any) -> Answer:
+        rules, changing, unary = method.rules, method.changing, method.unary
+        if changing is not None:
+            return await self._answers.once(
+                call, admitted, rules, lambda change: _in_time(rules, changing(admitted, call.payload, change))
+            )
+        assert unary is not None, rules.method  # noqa: S101  # our own table
         left_s = context.time_remaining()
         if left_s is not None and left_s * 1_000 <= rules.deadline_ms_max:  # then gRPC itself gives up in time
-            return Answer(body=await work(admitted, call.payload))
-        return Answer(body=await _in_time(call, admitted, rules, work))
+            return Answer(body=await unary(admitted, call.payload))
+        return Answer(body=await _in_time(rules, unary(admitted, call.payload)))
 
     async def _pour(
         self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Streaming, context: Any
@@ -285,9 +289,9 @@ class SignedMethods:
             del self._at_work[caller]
 
 
-async def _in_time(call: SignedCall, admitted: AdmittedCall, rules: MethodRules, work: Unary) -> bytes:
+async def _in_time(rules: MethodRules, work: Awaitable[T]) -> T:
     try:
         async with asyncio.timeout(rules.deadline_ms_max / 1_000):
-            return await work(admitted, call.payload)
+            return await work
     except TimeoutError as late:
         raise DeadlinePassed(rules.method, f"more than {rules.deadline_ms_max} ms") from late

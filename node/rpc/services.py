@@ -16,13 +16,17 @@ from google.protobuf.message_factory import GetMessageClass
 from federation.calls import AdmittedCall
 from federation.errors import BrokenHome
 from node.rpc import wire
+from node.rpc.answers import Change
 from node.rpc.rules import rules_of
-from node.rpc.server import Exchange, Method, Streaming, Unary
+from node.rpc.server import Changing, Exchange, Method, Streaming, Unary
 
 Answers = Callable[[AdmittedCall, Any], Awaitable[Message]]
+Changes = Callable[[AdmittedCall, Any, Change], Awaitable[object]]
 Streams = Callable[[AdmittedCall, Any], AsyncGenerator[Message, None]]
 Exchanges = Callable[[AdmittedCall, Any, AsyncIterator[Any]], AsyncGenerator[Message, None]]
-"""All get the admitted call and its parsed request, of the type that the .proto says; the last also what follows it."""
+"""All get the admitted call and its parsed request, of the type that the .proto says; `Changes` also the transaction to
+write and answer in, `Exchanges` what follows the request.
+"""
 
 
 class MethodsDiffer(BrokenHome):
@@ -43,15 +47,24 @@ def make_service(
     answers: Mapping[str, Answers],
     streams: Mapping[str, Streams] | None = None,
     exchanges: Mapping[str, Exchanges] | None = None,
+    *,
+    changes: Mapping[str, Changes] | None = None,
 ) -> Service:
-    """Tie functions to the methods of a service; raises MethodsDiffer, MethodWithoutRules."""
-    streamed, exchanged = streams or {}, exchanges or {}
+    """Tie functions to the methods of a service, `changes` to those whose rules say so; raises MethodsDiffer,
+    MethodWithoutRules.
+    """
+    streamed, exchanged, changing = streams or {}, exchanges or {}, changes or {}
     names = sorted(method.name for method in declared.methods)
-    if names != sorted([*answers, *streamed, *exchanged]):
+    if names != sorted([*answers, *streamed, *exchanged, *changing]):
         raise MethodsDiffer(declared.full_name, f"declared: {', '.join(names)}")
     rules = rules_of(declared)
+    meant = sorted(name for name in names if rules[name].changes)
+    if meant != sorted(changing):
+        raise MethodsDiffer(declared.full_name, f"declared as changing something: {', '.join(meant)}")
     kinds = {method.name: GetMessageClass(method.input_type) for method in declared.methods}
     methods = {name: Method(rules=rules[name], unary=_unary(kinds[name], answer)) for name, answer in answers.items()}
+    for name, change in changing.items():
+        methods[name] = Method(rules=rules[name], changing=_changing(kinds[name], change))
     for name, stream in streamed.items():
         methods[name] = Method(rules=rules[name], streaming=_streaming(kinds[name], stream))
     for name, exchange in exchanged.items():
@@ -62,6 +75,13 @@ def make_service(
 def _unary(kind: type[Message], answer: Answers) -> Unary:
     async def serve(call: AdmittedCall, payload: bytes) -> bytes:
         return (await answer(call, wire.read(kind, payload))).SerializeToString()
+
+    return serve
+
+
+def _changing(kind: type[Message], change: Changes) -> Changing:
+    async def serve(call: AdmittedCall, payload: bytes, transaction: Change) -> None:
+        await change(call, wire.read(kind, payload), transaction)
 
     return serve
 

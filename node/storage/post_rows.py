@@ -14,28 +14,29 @@ from node.storage.errors import ItemReused, RowsClash, UnfitItem
 from node.storage.rows import Tables
 
 ITEM_ADD: Final = (
-    "INSERT INTO outbox_item (destination, sequence, id, kind, document, created_at_ms, attempts, is_dead, told)"
-    " SELECT ?, coalesce(max(sequence), 0) + 1, ?, ?, ?, ?, 0, 0, '' FROM outbox_item WHERE destination = ?"
+    "INSERT INTO outbox_item (destination, sequence, id, kind, document, created_at_ms, attempts, is_dead, code, told)"
+    " SELECT ?, coalesce(max(sequence), 0) + 1, ?, ?, ?, ?, 0, 0, '', '' FROM outbox_item WHERE destination = ?"
     " ON CONFLICT (destination, id) DO NOTHING"
 )
 ITEM_GET: Final = (
-    "SELECT destination, sequence, id, kind, document, created_at_ms, attempts, is_dead, told"
+    "SELECT destination, sequence, id, kind, document, created_at_ms, attempts, is_dead, code, told"
     " FROM outbox_item WHERE destination = ? AND id = ?"
 )
 ITEMS_WAITING: Final = (
-    "SELECT destination, sequence, id, kind, document, created_at_ms, attempts, is_dead, told"
+    "SELECT destination, sequence, id, kind, document, created_at_ms, attempts, is_dead, code, told"
     " FROM outbox_item WHERE destination = ? AND is_dead = 0 ORDER BY sequence LIMIT ?"
 )
 ITEMS_FOUND: Final = (
-    "SELECT destination, sequence, id, kind, document, created_at_ms, attempts, is_dead, told"
+    "SELECT destination, sequence, id, kind, document, created_at_ms, attempts, is_dead, code, told"
     " FROM outbox_item WHERE id = ? ORDER BY destination"
 )
 ITEMS_DEAD: Final = (
-    "SELECT destination, sequence, id, kind, document, created_at_ms, attempts, is_dead, told"
+    "SELECT destination, sequence, id, kind, document, created_at_ms, attempts, is_dead, code, told"
     " FROM outbox_item WHERE is_dead = 1 ORDER BY destination, sequence LIMIT ?"
 )
 ITEM_PUT: Final = (
-    "UPDATE outbox_item SET sequence = ?, attempts = ?, is_dead = ?, told = ? WHERE destination = ? AND id = ?"
+    "UPDATE outbox_item SET sequence = ?, attempts = ?, is_dead = ?, code = ?, told = ?"
+    " WHERE destination = ? AND id = ?"
 )
 ITEM_LAST: Final = "SELECT coalesce(max(sequence), 0) FROM outbox_item WHERE destination = ?"
 ITEM_REMOVE: Final = "DELETE FROM outbox_item WHERE destination = ? AND id = ?"
@@ -94,7 +95,7 @@ class StoredOutbox:
     def put(self, item: OutboxItem) -> None:
         if not item.is_dead:
             self._added[item.to] = None
-        changed = (item.sequence, item.attempts, int(item.is_dead), item.told, item.to, item.id)
+        changed = (item.sequence, item.attempts, int(item.is_dead), item.code, item.told, item.to, item.id)
         if not self._tables.write(ITEM_PUT, changed):
             raise RowsClash(f"{item.to} {item.id}", "no such item waits")
 
@@ -152,7 +153,7 @@ _WELL: Final = (0, 0, "")
 
 
 def _item(to: str, sequence: int, item_id: str, kind: str, document: bytes, *rest: Any) -> OutboxItem:
-    created_at_ms, attempts, is_dead, told = rest
+    created_at_ms, attempts, is_dead, code, told = rest
     return OutboxItem(
         to=NodeName(to),
         sequence=sequence,
@@ -162,6 +163,7 @@ def _item(to: str, sequence: int, item_id: str, kind: str, document: bytes, *res
         created_at_ms=created_at_ms,
         attempts=attempts,
         is_dead=bool(is_dead),
+        code=code,
         told=told,
     )
 

@@ -18,7 +18,7 @@ from federation.errors import BadLog, RefusedCall
 from federation.keys import NodeKey
 from federation.logs import AcceptedPage, Entry, LogForked, LogHead, LogId, Page, accept_page
 from federation.naming import NodeName, is_within, parent_of
-from node.ports import Clock, ForkEvidence, Holding, Identity, PushReceipt, Store, StoredLog, Transaction
+from node.ports import Clock, ForkEvidence, Holding, Identity, PushReceipt, Store, StoredLog, Transaction, Write
 
 CONFIRMED_AHEAD_MS_MAX = 120_000
 
@@ -78,9 +78,9 @@ class Accepting:
             raise NotTheirLog(page.log.origin_line, f"answered by {from_node}")
         return await self._store_or_report(page, self._clock.now_ms(), found_by=self._identity.name, cosigned=False)
 
-    async def keep_fork(self, evidence: ForkEvidence) -> None:
+    async def keep_fork(self, evidence: ForkEvidence, write: Write[None]) -> None:
         """Keep a fork that a child reports, if the two notes really contradict each other; raises BadLog otherwise."""
-        await self._store.write(lambda tx: self._keep_fork(tx, evidence))
+        await write(lambda tx: self._keep_fork(tx, evidence))
 
     async def _store_or_report(
         self, page: Page, confirmed_at_ms: int, *, found_by: NodeName, cosigned: bool

@@ -25,7 +25,7 @@ from federation.directory import (
 from federation.errors import InvalidInput, NotFound
 from federation.issuance import DAY_MS
 from federation.naming import NodeName
-from node.ports import Clock, Identity, Randomness, Store, Transaction
+from node.ports import Clock, Identity, Randomness, Store, Transaction, Write
 from node.usecases.recording import make_salts, record_admission
 
 RENEWAL_GAIN_MS: Final = DAY_MS
@@ -76,7 +76,7 @@ class Admitting:
         """For good; the name may be invited again, with new keys."""
         return await self._order(NodeRevoked, name, reason)
 
-    async def renew(self, name: NodeName, signing_request: bytes) -> tuple[bytes, ...]:
+    async def renew(self, name: NodeName, signing_request: bytes, write: Write[tuple[bytes, ...]]) -> tuple[bytes, ...]:
         """A child's new chain (DER, own certificate first, root left out), for the keys that it has.
 
         Where the certificate in force lasts as long as a new one would, the answer is that one under this node's own
@@ -100,9 +100,9 @@ class Admitting:
             record_admission(transaction, self._entry(NodeRenewed, name, salt, now_ms, certificate=certificate))
             return (fresh, *self._identity.chain)
 
-        return await self._store.write(unit)
+        return await write(unit)
 
-    async def describe(self, name: NodeName, description: NodeDescription) -> Standing:
+    async def describe(self, name: NodeName, description: NodeDescription, write: Write[Standing]) -> Standing:
         """Record what a child says of itself, if it is anything new; level and kind stay as admitted.
 
         Raises NoSuchChild, NotTheirs or IllegalTransition.
@@ -118,7 +118,7 @@ class Admitting:
             entry = self._entry(NodeDescribed, name, salt, now_ms, description=description)
             return record_admission(transaction, entry)
 
-        return await self._store.write(unit)
+        return await write(unit)
 
     async def _order(
         self, kind: type[NodeSuspended | NodeResumed | NodeRevoked], name: NodeName, reason: str

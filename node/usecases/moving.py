@@ -23,7 +23,7 @@ from federation.errors import Conflict, NotAllowed, NotFound, PeerRefused, PeerU
 from federation.invites import InviteCode
 from federation.logs import LogId
 from federation.naming import NodeName, is_within, parent_of
-from node.ports import Clock, Identity, Randomness, Resolved, ResourceRow, Store, Transaction
+from node.ports import Clock, Identity, Randomness, Resolved, ResourceRow, Store, Transaction, Write
 from node.usecases.recording import append_documents, make_salts, record_admission
 
 NAME_NOTE: Final = "own name"
@@ -208,7 +208,7 @@ class Moving:
         self._randomness = randomness
         self._resolve = resolve
 
-    async def record(self, name: NodeName, chain: tuple[bytes, ...]) -> Standing:
+    async def record(self, name: NodeName, chain: tuple[bytes, ...], write: Write[Standing]) -> Standing:
         """The child `name` is certified elsewhere now, as `chain` (DER, own certificate first) proves.
 
         Once recorded, asked again with the same name it is the same answer. Raises NotOurChild, MoveUnproven or
@@ -235,7 +235,7 @@ class Moving:
                 ),
             )
 
-        return await self._store.write(unit)
+        return await write(unit)
 
     async def record_by_word(self, name: NodeName, to: NodeName) -> Standing:
         """For a child that could not say so itself (`lln moved`): its new certificates are asked for above.
@@ -243,4 +243,4 @@ class Moving:
         Raises as `record`, and what resolving raises where the new name is not known yet.
         """
         found = await self._resolve(self._identity.name, to, RESOLVE_HOPS)
-        return await self.record(name, found.chain)
+        return await self.record(name, found.chain, self._store.write)

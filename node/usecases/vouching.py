@@ -13,12 +13,20 @@ import msgspec
 from federation import directory
 from federation.directory import FRESH_MS, Standing, Status
 from federation.logs import LogId
-from federation.naming import NodeName, is_within, parent_of
+from federation.naming import NodeName, is_within, lineage, parent_of
 from federation.provisional import Ledger, ProvisionalCalls
 from node.ports import Clock, Store, Transaction
 
 LEDGER_NOTE: Final = "calls admitted provisionally"
 FOLLOWED_MOVES_MAX: Final = 8
+
+
+class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a node may be written to today, where it is not at this name, and why not, in words."""
+
+    status: Status
+    told: str = ""
+    moved_to: NodeName | None = None
 
 
 class HeldDirectory(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +101,19 @@ class Vouching:
                 return name
             name = standing.moved_to
         return name
+
+    def whereabouts(self, name: NodeName) -> Whereabouts:
+        """As far as the directories held here tell; a revoked or suspended authority takes those below it with it."""
+        for one in lineage(name, self._root)[:-1]:
+            standing = None if is_within(self._own_name, one) else self.standing_of(one)
+            if standing is None or standing.status == "active":
+                continue
+            told = f"{one} is {standing.status}" + (f": {standing.reason}" if standing.reason else "")
+            if standing.status != "moved":
+                return Whereabouts(status=standing.status, told=told)
+            if one == name:
+                return Whereabouts(status="moved", told=told, moved_to=standing.moved_to)
+        return Whereabouts(status="active")
 
     def is_current(self, name: NodeName) -> bool:
         """Whether what was said under this name is this node's or somebody's below it, and not history since a move."""

@@ -28,7 +28,7 @@ from federation.naming import NodeName
 from federation.search import Coverage, Hit, SearchAnswer, SearchRequest, SourceStatus, TermStatistics
 from node.host.clock import SystemClock, SystemRandomness
 from node.host.identity import OwnIdentity, OwnKeys
-from node.ports import PeerHello, PushReceipt
+from node.ports import PeerHello, PushReceipt, Write
 from node.rpc import wire, wire_logs
 from node.rpc.hosting import NodeServer
 from node.rpc.peers import GrpcPeers
@@ -127,8 +127,8 @@ class Behind:
     async def statistics(self) -> tuple[bytes, int]:
         return b"", 0
 
-    async def describe(self, caller: NodeName, description: NodeDescription) -> None:
-        return None
+    async def describe(self, caller: NodeName, description: NodeDescription, write: Write[None]) -> None:
+        return await write(lambda _: None)
 
     async def push(self, caller: NodeName, page: Page, confirmed_at_ms: int) -> PushReceipt:
         return PushReceipt(size=page.end, cosignature=b"", holdings=())
@@ -238,6 +238,7 @@ async def serving_signed(identity: OwnIdentity, behind: Behind, folder: Path) ->
             logs=behind,  # type: ignore[arg-type]
             catalogue=behind,
             desk=behind,  # type: ignore[arg-type]
+            post=behind,  # type: ignore[arg-type]
             limit=UNLIMITED,
             busyness=MANY,
         )

@@ -131,11 +131,11 @@ async def test_what_cannot_be_done_now_may_be_asked_again_under_the_same_id(tree
     answer = tree.district.behind.renew
     tries = []
 
-    async def first_busy(caller, request):
+    async def first_busy(caller, request, write):
         tries.append(request)
         if len(tries) == 1:
             raise Unavailable("this node", "its certificate is being renewed")
-        return await answer(caller, request)
+        return await answer(caller, request, write)
 
     tree.district.behind.renew = first_busy
     with pytest.raises(RefusedByPeer) as refused:
@@ -148,7 +148,7 @@ async def test_what_cannot_be_done_now_may_be_asked_again_under_the_same_id(tree
 async def test_a_final_refusal_is_an_answer_for_ever(tree, peers):
     tries = []
 
-    async def refuses(caller, request):
+    async def refuses(caller, request, write):
         tries.append(caller)
         raise InvalidInput("signing request", "not for this name")
 

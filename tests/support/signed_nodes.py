@@ -90,12 +90,14 @@ class Behind:
             answered_by=self.identity.name,
         )
 
-    async def renew(self, caller, signing_request):
+    async def renew(self, caller, signing_request, write):
         await self._note("renew", caller, signing_request)
-        return (b"certificate %d" % len(self.asked), *self.identity.chain)
+        chain = (b"certificate %d" % len(self.asked), *self.identity.chain)
+        return await write(lambda _: chain)
 
-    async def describe(self, caller, description):
+    async def describe(self, caller, description, write):
         await self._note("describe", caller, description)
+        await write(lambda _: None)
 
     async def held(self, caller, after):
         await self._note("held", caller, after)
@@ -121,8 +123,9 @@ class Behind:
         finally:
             self.watchers -= 1
 
-    async def report_fork(self, caller, evidence):
+    async def report_fork(self, caller, evidence, write):
         await self._note("report_fork", caller, evidence)
+        await write(lambda _: None)
 
     async def answer(self, caller, request):
         await self._note("answer", caller, request)
@@ -179,7 +182,7 @@ class Node:
             "heard_from": self.heard.append,
             "limit": limit or RateLimit(calls_per_second=100_000.0, burst=100_000),
         }
-        behind = dict.fromkeys(("node", "directory", "logs", "catalogue", "desk"), self.behind)
+        behind = dict.fromkeys(("node", "directory", "logs", "catalogue", "desk", "post"), self.behind)
         self.server = NodeServer(**(given | behind | changes))
         self.endpoint = f"127.0.0.1:{await self.server.start(listen)}"
 

@@ -411,7 +411,7 @@ async def test_a_child_renews_in_time_and_both_certificates_stand(hub):
     home, told = await joined(hub)
     identity = home.identity(hub.clock)
     hub.clock.move(days=244)
-    chain = await hub.admitting.renew(told.name, identity.make_signing_request())
+    chain = await hub.admitting.renew(told.name, identity.make_signing_request(), hub.store.write)
     await identity.adopt_chain(chain)
     assert read_authority(chain[0]).claims.not_after_ms == hub.clock.at_ms + 365 * DAY_MS
     standing = await hub.standing(told.name)
@@ -421,7 +421,7 @@ async def test_a_child_renews_in_time_and_both_certificates_stand(hub):
 async def test_a_child_that_asks_again_and_again_does_not_fill_the_log(hub):
     home, told = await joined(hub)
     for _ in range(3):
-        chain = await hub.admitting.renew(told.name, home.keys.make_signing_request(told.name))
+        chain = await hub.admitting.renew(told.name, home.keys.make_signing_request(told.name), hub.store.write)
         assert chain == home.trust[1]
     assert len(await hub.entries()) == 1
 
@@ -430,7 +430,7 @@ async def test_short_lives_renew_too():
     hub = Authority(certificate_life_ms=60_000)
     home, told = await joined(hub)
     hub.clock.move(s=40)
-    chain = await hub.admitting.renew(told.name, home.keys.make_signing_request(told.name))
+    chain = await hub.admitting.renew(told.name, home.keys.make_signing_request(told.name), hub.store.write)
     assert chain != home.trust[1]
 
 
@@ -438,16 +438,18 @@ async def test_a_renewal_keeps_name_and_keys(hub):
     home, told = await joined(hub)
     hub.clock.move(days=300)
     with pytest.raises(admission.NotAsInvited):
-        await hub.admitting.renew(told.name, make_signing_request(told.name, new_ca_key()))
+        await hub.admitting.renew(told.name, make_signing_request(told.name, new_ca_key()), hub.store.write)
     with pytest.raises(admission.NotAsInvited):
-        await hub.admitting.renew(told.name, home.keys.make_signing_request(NodeName("other.lln.internal")))
+        await hub.admitting.renew(
+            told.name, home.keys.make_signing_request(NodeName("other.lln.internal")), hub.store.write
+        )
     with pytest.raises(admission.WrongKeyProof):
-        await hub.admitting.renew(told.name, b"nonsense")
+        await hub.admitting.renew(told.name, b"nonsense", hub.store.write)
     await hub.admitting.suspend(told.name, "inspection")
     for days in (0, -300):  # where a new certificate would be issued, and where the old one would do
         hub.clock.move(days=days)
         with pytest.raises(IllegalTransition):
-            await hub.admitting.renew(told.name, home.keys.make_signing_request(told.name))
+            await hub.admitting.renew(told.name, home.keys.make_signing_request(told.name), hub.store.write)
 
 
 async def renew(hub, identity, clock=None):
@@ -525,12 +527,12 @@ async def test_orders_need_a_child_and_a_reason(hub):
 async def test_a_child_describes_itself_within_its_level_and_kind(hub):
     _, told = await joined(hub)
     moved = msgspec.structs.replace(COUNTY, endpoint="new.example:7443", title=BilingualLine(zh="嘉善县教育局"))
-    assert (await hub.admitting.describe(told.name, moved)).description == moved
-    await hub.admitting.describe(told.name, moved)
+    assert (await hub.admitting.describe(told.name, moved, hub.store.write)).description == moved
+    await hub.admitting.describe(told.name, moved, hub.store.write)
     assert len(await hub.entries()) == 2
     for changes in ({"level": "national"}, {"kind": "school"}):
         with pytest.raises(NotTheirs):
-            await hub.admitting.describe(told.name, msgspec.structs.replace(moved, **changes))
+            await hub.admitting.describe(told.name, msgspec.structs.replace(moved, **changes), hub.store.write)
 
 
 async def test_every_node_begins_with_two_empty_signed_logs(hub):

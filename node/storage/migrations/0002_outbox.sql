@@ -9,6 +9,7 @@ CREATE TABLE outbox_item (
     created_at_ms INTEGER NOT NULL,
     attempts      INTEGER NOT NULL,
     is_dead       INTEGER NOT NULL,
+    code          TEXT    NOT NULL,     -- of the last answer that left it here
     told          TEXT    NOT NULL,
     PRIMARY KEY (destination, id)
 ) STRICT;

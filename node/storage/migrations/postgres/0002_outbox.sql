@@ -9,6 +9,7 @@ CREATE TABLE outbox_item (
     created_at_ms BIGINT NOT NULL,
     attempts      BIGINT NOT NULL,
     is_dead       BIGINT NOT NULL,
+    code          TEXT   NOT NULL,
     told          TEXT   NOT NULL,
     PRIMARY KEY (destination, id)
 );
