@@ -33,6 +33,7 @@ from node.usecases.acquainting import Acquainting
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
 from node.usecases.attaching import Attaching
+from node.usecases.clearing import Clearing
 from node.usecases.continuing import ContinuingHome, continue_logs
 from node.usecases.dealings import Dealings
 from node.usecases.enrolling import Enrolling
@@ -362,11 +363,7 @@ class Node:
             moving=self.moving,
             importing=Importing(store=self.store, clock=self.clock, own_name=self.name, root=self.root),
             publishing=Publishing(
-                store=self.store,
-                clock=self.clock,
-                randomness=self.randomness,
-                own_name=self.name,
-                root=self.root,
+                store=self.store, clock=self.clock, randomness=self.randomness, own_name=self.name, root=self.root
             ),
             searching=self.searching,
             proving=self.proving,
@@ -374,6 +371,7 @@ class Node:
             meeting=self.meeting,
             following=self.following,
             forwarding=self.forwarding,
+            clearing=Clearing(store=self.store, clock=self.clock, settles=self.settles, hurry=self.posting.hurry),
             open_door=lambda: self.open_door(),  # noqa: PLW0108  # the door is set when the node is served
         )
 

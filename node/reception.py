@@ -15,6 +15,7 @@ from node import desk
 from node.desk import OPERATIONS
 from node.ports import Peers
 from node.usecases.admitting import Admitting
+from node.usecases.clearing import Clearing
 from node.usecases.enrolling import Enrolling
 from node.usecases.following import Following
 from node.usecases.forwarding import Forwarding
@@ -62,6 +63,7 @@ class Reception:
         meeting: Meeting,
         following: Following,
         forwarding: Forwarding,
+        clearing: Clearing,
         open_door: Callable[[], Awaitable[None]],
     ) -> None:
         """`open_door`: lets newcomers in from now on, if the node is served; called before a code is given out."""
@@ -96,6 +98,9 @@ class Reception:
             "log.show": proving.show,
             "log.verify": proving.verify,
             "log.prove": proving.prove,
+            "outbox.show": lambda _: clearing.show(),
+            "outbox.retry": clearing.retry,
+            "outbox.drop": clearing.drop,
         }
 
     async def ask(self, operation: str, request: bytes) -> bytes:

@@ -98,6 +98,7 @@ def loops_of(node: Node) -> dict[str, Loop]:
 
     node.store.on_commit(heard)
     node.store.on_post(node.posting.wake)
+    node.dealings.on_recovery(node.posting.is_back)
     return {
         "news": lambda: _spread_news(node, grown),
         "indexing": node.indexing.run,

@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "resource": ("node.cli.resources", "import, review, publish, withdraw, show, list 资源"),
     "search": ("node.cli.search", "search the network 检索"),
     "log": ("node.cli.logs", "show, verify and prove logs 存证日志"),
+    "outbox": ("node.cli.outbox", "what waits for other nodes, retry, drop 待发箱"),
     "simulate": ("node.cli.simulate", "simulate a federation in which everything goes wrong 模拟整个联邦"),
 }
 

@@ -6,7 +6,7 @@ them. What must not live here: how any of it is done (`node/usecases`), or words
 
 from typing import Final
 
-from node.desk import logs, nodes, resources
+from node.desk import logs, nodes, outbox, resources
 from node.desk.logs import (
     HolderState,
     LogAsked,
@@ -36,6 +36,14 @@ from node.desk.nodes import (
     Tree,
     TreeNode,
 )
+from node.desk.outbox import (
+    GivenUp,
+    Outbox,
+    OutboxChanged,
+    OutboxDropAsked,
+    OutboxNode,
+    OutboxRetryAsked,
+)
 from node.desk.plain import (
     Document,
     Limit,
@@ -62,13 +70,15 @@ from node.desk.resources import (
 )
 
 OPERATIONS: Final[dict[str, Operation]] = {
-    operation.name: operation for operation in (*nodes.OPERATIONS, *resources.OPERATIONS, *logs.OPERATIONS)
+    operation.name: operation
+    for operation in (*nodes.OPERATIONS, *resources.OPERATIONS, *logs.OPERATIONS, *outbox.OPERATIONS)
 }
 
 __all__ = [
     "OPERATIONS",
     "Document",
     "Finding",
+    "GivenUp",
     "HolderState",
     "ImportAsked",
     "ImportPlan",
@@ -92,6 +102,11 @@ __all__ = [
     "NodeState",
     "Nothing",
     "Operation",
+    "Outbox",
+    "OutboxChanged",
+    "OutboxDropAsked",
+    "OutboxNode",
+    "OutboxRetryAsked",
     "ParentAsked",
     "PeerState",
     "Peers",

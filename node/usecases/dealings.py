@@ -3,6 +3,8 @@
 What lives here: a record in memory since the start of the process. What must not: decisions that depend on it.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from federation.errors import LlnError
@@ -26,6 +28,11 @@ class Dealings:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._with: dict[NodeName, Dealing] = {}
+        self._told: list[Callable[[NodeName], None]] = []
+
+    def on_recovery(self, told: Callable[[NodeName], None]) -> None:
+        """Have `told` called with each peer that has answered again after a failure."""
+        self._told.append(told)
 
     def of(self, peer: NodeName) -> Dealing:
         return self._with.get(peer, Dealing())
@@ -37,6 +44,9 @@ class Dealings:
         before = self.of(peer)
         offset = before.clock_offset_ms if clock_offset_ms is None else clock_offset_ms
         self._keep(peer, msgspec.structs.replace(before, last_success_ms=self._clock.now_ms(), clock_offset_ms=offset))
+        if before.last_failure_ms > before.last_success_ms:
+            for told in self._told:
+                told(peer)
 
     def failed(self, peer: NodeName, error: LlnError) -> None:
         self._keep(

@@ -4,7 +4,7 @@ What lives here: the verdict and what led to it, the tree, the peers. What must 
 names the command that does.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from federation.catalogue import TOPIC
@@ -13,13 +13,14 @@ from federation.directory import FRESH_MS, CallerRevoked, CallerSuspended, NodeD
 from federation.logs import LogId
 from federation.naming import NodeName, is_within, parent_of, relation_of
 from node.desk import Finding, Logs, NodeState, Peers, PeerState, Severity, Tree, TreeNode
-from node.ports import Clock, Identity, Store, StoredLog
+from node.ports import Backlog, Clock, Identity, Store, StoredLog
 from node.usecases.dealings import Dealings
 from node.usecases.vouching import Vouching
 
 DAY_MS: Final = 24 * 3_600_000
 SOON_MS: Final = 30 * DAY_MS
 SLOW_MS: Final = 5 * 60_000
+BACKLOG_MS: Final = 15 * 60_000
 CLOCK_APART_MS: Final = 30_000
 NAMED_MAX: Final = 10
 _NOT_ADMITTED: Final = (CallerSuspended.code, CallerRevoked.code)
@@ -60,7 +61,9 @@ class Inspecting:
 
     async def status(self) -> NodeState:
         """One sentence, then everything that is not as it should be, then the facts."""
-        forks, counts = await self._store.read(lambda tx: (len(tx.logs.forks()), dict(tx.resources.counts())))
+        forks, counts, backlogs = await self._store.read(
+            lambda tx: (len(tx.logs.forks()), dict(tx.resources.counts()), tx.outbox.backlogs())
+        )
         logs = (await self._logs()).logs
         findings = [
             finding
@@ -68,6 +71,7 @@ class Inspecting:
             if finding is not None
         ]
         findings.extend(self._provisional_findings())
+        findings.extend(_outbox_findings(backlogs, self._clock.now_ms()))
         findings.extend(self._refusal_findings())
         children: dict[str, int] = {}
         for child in self._vouching.children():
@@ -271,6 +275,31 @@ def _forks(count: int) -> Finding | None:
         en=f"{count} logs have signed contradicting histories; the evidence is kept and reported.",
         remedy="lln log show",
     )
+
+
+def _outbox_findings(backlogs: Sequence[Backlog], now_ms: int) -> Iterator[Finding]:
+    """What was given up, and what has waited for longer than an outage usually lasts."""
+    dead = [one for one in backlogs if one.dead]
+    if dead:
+        count, named = sum(one.dead for one in dead), ", ".join(one.to for one in dead[:NAMED_MAX])
+        yield Finding(
+            step="dead letters",
+            severity="warning",
+            zh=f"有 {count} 条发往 {named} 的消息已放弃发送。请查看原因,再重发或删除。",
+            en=f"{count} items for {named} have been given up. See why, then retry or drop them.",
+            remedy="lln outbox",
+        )
+    late = [one for one in backlogs if one.waiting and now_ms - one.oldest_at_ms >= BACKLOG_MS]
+    if late:
+        count, named = sum(one.waiting for one in late), ", ".join(one.to for one in late[:NAMED_MAX])
+        is_old = any(now_ms - one.oldest_at_ms >= DAY_MS for one in late)
+        yield Finding(
+            step="outbox",
+            severity="warning" if is_old else "notice",
+            zh=f"有 {count} 条消息还没有送达 {named},会自动继续发送。",
+            en=f"{count} items have not arrived at {named} yet; sending goes on by itself.",
+            remedy="lln outbox",
+        )
 
 
 def _size(logs: Mapping[LogId, StoredLog], name: NodeName) -> int | None:

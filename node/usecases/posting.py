@@ -143,10 +143,10 @@ class Posting:
         if self._clock.monotonic_s() - sender.tried_s >= self._retry_first_s:
             sender.hurry.set()
 
-    def way_is_open(self) -> None:
-        """The parent answers again, and with it the way to everybody else."""
-        for name in tuple(self._senders):
-            self.heard_from(name)
+    def is_back(self, name: NodeName) -> None:
+        """`name` answers again after a failure; where it is the parent, the way to everybody else is open again."""
+        for one in tuple(self._senders) if name == self._parent else (name,):
+            self.heard_from(one)
 
     def look_again(self) -> None:
         """Directories have changed: somebody may have been revoked, resumed, or have moved."""

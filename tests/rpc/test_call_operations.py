@@ -9,6 +9,7 @@ from federation.errors import InvalidInput, Unavailable
 from federation.framing import pae
 from node.rpc.answers import OperationReused
 from node.rpc.channels import RefusedByPeer
+from node.storage.errors import StoreClosed
 from protos.lln.v1 import directory_pb2
 from tests.support.signed_nodes import DESCRIPTION, Forger, Tree, dialled
 
@@ -181,3 +182,93 @@ async def test_the_evidence_of_a_change_is_kept_with_its_signature(tree, peers):
     kept = await tree.district.store.read(lambda tx: tx.answers.get(tree.school.name, "renew-1"))
     assert (kept.method, kept.status) == (RENEW, grpc.StatusCode.OK.value[0])
     assert tree.school.member.key.verify(pae("lln.call.v1", kept.call_header), kept.call_signature)
+
+
+# --- crashes: whatever is lost, the effect and its answer are one -----------------------------------------------------
+
+
+class Faulty:
+    """The store of a process that dies at a write: before its commit, or right after it."""
+
+    def __init__(self, store, *, after_commit):
+        self._store = store
+        self._after_commit = after_commit
+        self.read = store.read
+
+    async def write(self, unit):
+        if self._after_commit:
+            await self._store.write(unit)
+        raise StoreClosed("this process", "died here")
+
+
+def counting(behind):
+    """Renewals that leave a trace in the store, in the unit that answers them."""
+
+    def unit(tx):
+        count = len(tx.notes.get("renewals") or b"") + 1
+        tx.notes.put("renewals", b"x" * count)
+        return (b"certificate %d" % count, *behind.identity.chain)
+
+    async def renew(caller, request, write):
+        behind.asked.append(("renew", caller, request))
+        return await write(unit)
+
+    behind.renew = renew
+
+
+@pytest.mark.parametrize("after_commit", [False, True])
+async def test_a_crash_on_either_side_of_the_commit_carries_out_an_operation_once(tree, peers, after_commit):
+    counting(tree.district.behind)
+    answers = tree.district.server._answers
+    answers._store = Faulty(tree.district.store, after_commit=after_commit)
+    with pytest.raises(RefusedByPeer) as died:
+        await renew(tree, peers, "renew-1")
+    assert died.value.retry_after_ms > 0
+    await tree.district.restart()
+    assert (await renew(tree, peers, "renew-1"))[0] == b"certificate 1"
+    assert await tree.district.store.read(lambda tx: tx.notes.get("renewals")) == b"x"
+    assert len(renewals(tree)) == (1 if after_commit else 2)
+
+
+async def test_a_unit_that_committed_after_its_call_was_given_up_is_not_run_again(tree, peers):
+    """The repeat finds nothing kept, begins, and is overtaken by the first one's commit."""
+    counting(tree.district.behind)
+    store, overtaken = tree.district.store, []
+
+    class Overtaken:
+        read = staticmethod(store.read)
+
+        async def write(self, unit):
+            if not overtaken:
+                overtaken.append(await store.write(unit))  # the one whose caller has gone
+            return await store.write(unit)
+
+    tree.district.server._answers._store = Overtaken()
+    assert (await renew(tree, peers, "renew-1"))[0] == b"certificate 1"
+    assert (await renew(tree, peers, "renew-1"))[0] == b"certificate 1"
+    assert await store.read(lambda tx: tx.notes.get("renewals")) == b"x"
+
+
+async def test_what_fails_after_the_commit_does_not_change_the_answer(tree, peers):
+    behind = tree.district.behind
+    counting(behind)
+    whole = behind.renew
+
+    async def fails_late(caller, request, write):
+        await whole(caller, request, write)
+        raise InvalidInput("afterwards", "too late to matter")
+
+    behind.renew = fails_late
+    assert (await renew(tree, peers, "renew-1"))[0] == b"certificate 1"
+    assert (await renew(tree, peers, "renew-1"))[0] == b"certificate 1"
+
+
+async def test_a_method_that_changes_something_and_writes_nothing_is_our_mistake(tree, peers):
+    async def forgets(caller, request, write):
+        return (b"certificate",)
+
+    tree.district.behind.renew = forgets
+    with pytest.raises(RefusedByPeer) as refused:
+        await renew(tree, peers, "renew-1")
+    assert refused.value.peer_code == "LLN-000"
+    assert await tree.district.store.read(lambda tx: tx.answers.get(tree.school.name, "renew-1")) is None

@@ -7,6 +7,8 @@ import pytest
 from federation.errors import InvalidInput, Unavailable
 from federation.naming import NodeName
 from node.ports import Delivered, Refused
+from node.storage.errors import StoreClosed
+from node.usecases.clearing import ItemDropped, NothingByThatName, SeveralByThatId
 from node.usecases.posting import NoSuchItem, StillOnItsWay
 from node.usecases.receiving import KindUnknown, OtherContent
 from tests.support.live_nodes import ROOT, network, until
@@ -246,3 +248,101 @@ async def test_what_is_for_a_revoked_node_is_given_up_at_once_and_for_a_suspende
 async def test_nothing_is_awaited_that_was_never_added(nodes):
     with pytest.raises(NoSuchItem):
         await nodes[SCHOOL].node.posting.settled(ROOT, "never", 1)
+
+
+# --- what people see and do ------------------------------------------------------------------------------------------
+
+
+async def test_people_see_what_was_given_up_and_have_it_sent_again_or_drop_it(nodes):
+    school, hub = nodes[SCHOOL], nodes[ROOT]
+    refused = InvalidInput("document", "no such learner")
+    hub.taking.raises = {b"a": refused, b"b": refused, b"c": refused}
+    await add(school, ROOT, "a", "b", "c")
+    await school.node.posting.settled(ROOT, "c", 20)
+    shown = await school.ask("outbox.show")
+    assert [(one.to, one.waiting, one.given_up) for one in shown.nodes] == [(ROOT, 0, 3)]
+    assert [(one.id, one.code, one.told) for one in shown.given_up] == [
+        (name, "LLN-110", "document: no such learner") for name in ("a", "b", "c")
+    ]
+    status = await school.ask("node.status")
+    assert [one.remedy for one in status.findings if one.step == "dead letters"] == ["lln outbox"]
+    hub.taking.raises = {}
+    assert (await school.ask("outbox.retry", what="a")).items == 1
+    await until(lambda: taken(hub, b"a,"))
+    assert (await school.ask("outbox.drop", id="b")).items == 1
+    assert (await school.ask("outbox.retry", what=ROOT)).items == 1
+    await until(lambda: taken(hub, b"a,c,"))
+    await until(lambda: empty(school))
+    for operation, asked in (("outbox.retry", {"what": "b"}), ("outbox.drop", {"id": "b"})):
+        with pytest.raises(NothingByThatName):
+            await school.ask(operation, **asked)
+
+
+async def empty(live):
+    return await waits(live) == []
+
+
+async def test_an_item_that_is_dropped_while_it_waits_is_settled_as_refused(nodes):
+    school = nodes[SCHOOL]
+    await nodes.stop(COUNTY)
+    await nodes.stop(ROOT)
+    await add(school, COUNTY, "a")
+    await add(school, ROOT, "a")
+    with pytest.raises(SeveralByThatId):
+        await school.ask("outbox.drop", id="a")
+    await school.ask("outbox.drop", id="a", to=COUNTY)
+    assert await note(school, "settled") == f"a={ItemDropped.code};".encode()
+    assert [one[:2] for one in await waits(school) if one[1]] == [(ROOT, 1)]
+
+
+# --- crashes ---------------------------------------------------------------------------------------------------------
+
+
+class DyingStore:
+    """A store whose process dies at some of its writes, before or after the commit; the next ones are the restart's."""
+
+    def __init__(self, store, deaths):
+        self._store = store
+        self.deaths = list(deaths)
+        self.read = store.read
+
+    async def write(self, unit):
+        death = self.deaths.pop(0) if self.deaths else None
+        if death == "before":
+            raise StoreClosed("this process", "died before the commit")
+        done = await self._store.write(unit)
+        if death == "after":
+            raise StoreClosed("this process", "died after the commit")
+        return done
+
+
+DEATHS = [("before",), ("after",), (None, "before"), (None, "after"), ("after", None, "before"), ("after",) * 5]
+
+
+@pytest.mark.parametrize("deaths", DEATHS, ids=lambda deaths: "-".join(map(str, deaths)))
+async def test_a_receiver_that_dies_at_any_write_takes_each_item_in_once(nodes, deaths):
+    school, hub = nodes[SCHOOL], nodes[ROOT]
+    store = hub.node.receiving._store = DyingStore(hub.node.store, deaths)
+    await add(school, ROOT, "a", "b", "c")
+    assert isinstance(await school.node.posting.settled(ROOT, "c", 30), Delivered)
+    assert await note(hub, "taken") == b"a,b,c,"
+    assert len(store.deaths) < len(deaths)
+
+
+@pytest.mark.parametrize("deaths", DEATHS, ids=lambda deaths: "-".join(map(str, deaths)))
+async def test_a_receiver_that_dies_while_it_keeps_the_answer_takes_each_item_in_once(nodes, deaths):
+    school, hub = nodes[SCHOOL], nodes[ROOT]
+    hub._running._server._answers._store = DyingStore(hub.node.store, deaths)
+    await add(school, ROOT, "a", "b", "c")
+    assert isinstance(await school.node.posting.settled(ROOT, "c", 30), Delivered)
+    assert await note(hub, "taken") == b"a,b,c,"
+
+
+@pytest.mark.parametrize("deaths", DEATHS, ids=lambda deaths: "-".join(map(str, deaths)))
+async def test_a_sender_that_dies_at_any_write_settles_each_item_once(nodes, deaths):
+    school, hub = nodes[SCHOOL], nodes[ROOT]
+    school.node.posting._store = DyingStore(school.node.store, deaths)
+    await add(school, ROOT, "a", "b", "c")
+    await until(lambda: empty(school))
+    assert await note(hub, "taken") == b"a,b,c,"
+    assert await note(school, "settled") == "".join(f"{name}=took {name} from {SCHOOL};" for name in "abc").encode()
