@@ -104,6 +104,7 @@ def _tell(outcome: "Outcome", wall_s: float, again: str) -> None:
     click.echo(f"refused 拒绝     {_listed(counts.refused)}")
     click.echo(f"deeds 操作       {_listed(counts.deeds)}")
     click.echo(f"logs 日志        {counts.entries:,} entries said, {counts.copied_entries:,} copied")
+    click.echo(f"letters 信件     {counts.letters:,} items arrived that had to")
     click.echo(f"checks 检查      {counts.checks:,}")
     click.echo(f"trace 轨迹       {outcome.digest}")
     if not outcome.broken:

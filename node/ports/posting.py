@@ -173,7 +173,7 @@ class InboxRows(Protocol):
 class Receives(Protocol):
     """What this node does with items of one kind that others send it."""
 
-    async def __call__(self, sender: NodeName, document: bytes) -> "Callable[[Transaction], bytes]":
+    async def __call__(self, sender: NodeName, document: bytes, /) -> "Callable[[Transaction], bytes]":
         """Check the document, and return the unit that applies it and answers with the reply document.
 
         The unit runs in one transaction with the record that the item has been taken in: exactly once for (sender, id),
@@ -186,7 +186,7 @@ class Receives(Protocol):
 class Settles(Protocol):
     """What the sender does once it knows what became of an item of one kind."""
 
-    def __call__(self, tx: "Transaction", item: OutboxItem, outcome: Outcome) -> None:
+    def __call__(self, tx: "Transaction", item: OutboxItem, outcome: Outcome, /) -> None:
         """Runs in the transaction that removes the item, or moves it to the dead letters; exactly once per outcome.
 
         An item that is retried after a refusal may have another outcome later. An item whose settling raises is given

@@ -37,6 +37,7 @@ class Settled:
                 log = LogId(origin=parent, topic="directory")
                 yield from self._missing_at(name, log, self._checker.ledger(log).size)
                 yield from self._standings_apart(name, parent)
+        yield from self._checker.letters.missing(self._disks, self.is_in_good_standing)
 
     def is_in_good_standing(self, name: NodeName) -> bool:
         """Whether `name` and everybody above it is admitted today, by their authorities' own directories."""

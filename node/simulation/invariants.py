@@ -17,6 +17,7 @@ from federation.search import SearchAnswer
 from node.ports import StoredLog
 from node.simulation.disk import Disk
 from node.simulation.ledger import Broken, Ledger, may_see
+from node.simulation.letters import Letters
 from node.simulation.trace import Counts
 
 _ALL: Final = 1_000_000
@@ -46,6 +47,7 @@ class Checker:
         self.ledgers: dict[LogId, Ledger] = {}
         self.sizes: dict[NodeName, dict[LogId, int]] = defaultdict(dict)
         self.acknowledged: list[Acknowledged] = []
+        self.letters = Letters(self.fail, counts)
 
     def ledger(self, log: LogId) -> Ledger:
         if log not in self.ledgers:

@@ -22,7 +22,7 @@ from federation.naming import NodeName, parent_of
 from node.assembly import JOIN_TIMEOUT_S, SOFTWARE_VERSION, Node
 from node.desk import OPERATIONS
 from node.host.homes import Home
-from node.ports import Store
+from node.ports import Receives, Settles, Store
 from node.rpc.carriage import Handlers
 from node.runtime import loops_of, server_of
 from node.simulation.chance import SeededRandomness, chance_of
@@ -30,6 +30,7 @@ from node.simulation.clocks import SkewedClock
 from node.simulation.disk import Disk, DiskStore
 from node.simulation.invariants import Checker
 from node.simulation.keys import DerivedIdentity, HomeWithoutDisk
+from node.simulation.letters import KIND as LETTER
 from node.simulation.network import Host, Network
 from node.simulation.plain_index import PlainIndex
 from node.simulation.trace import Counts, Trace
@@ -76,6 +77,15 @@ class SimulatedNode(Node):
     @cached_property
     def index(self) -> PlainIndex:  # type: ignore[override]  # all that is asked of the real one
         return PlainIndex(own_name=self.name, root=self.root)
+
+    @cached_property
+    def receives(self) -> dict[str, Receives]:
+        return super().receives | {LETTER: self._around.checker.letters.receives(self.name)}
+
+    @cached_property
+    def settles(self) -> dict[str, Settles]:
+        settle: Settles = self._around.checker.letters.settle
+        return super().settles | {LETTER: settle}
 
     async def _renew_expired(self) -> None:
         authority = parent_of(self.name, self.root)

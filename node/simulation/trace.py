@@ -31,6 +31,7 @@ class Counts(msgspec.Struct, kw_only=True):
     checks: int = 0
     entries: int = 0
     copied_entries: int = 0
+    letters: int = 0
     stopped: dict[str, int] = {}
     refused: dict[str, int] = {}
     deeds: dict[str, int] = {}

@@ -25,6 +25,7 @@ WORDS: Final = tuple(f"课{number}" for number in range(60))
 SUSPENDED_S: Final = (600.0, 3_600.0)
 EDIT_S: Final = 5.0
 REACH_S: Final = 10.0
+LETTERS_MAX: Final = 5
 REVOKED_PART_MAX: Final = 20
 _SCOPES: Final[tuple[SearchScope, ...]] = ("network", "siblings", "subtree", "node")
 
@@ -134,6 +135,15 @@ class Workload:
             self._around.checker.fail("whoever answers is who was asked", f"{one.name} asked {other.name}: {met.name}")
         return "done"
 
+    async def _post(self) -> str:
+        """A few items that must arrive, from anybody to anybody who can be called at all."""
+        one, other = self._chance.sample(self._lives, 2)
+        if one.node is None or not (self._around.links or other.place.is_dialable):
+            return "not now"
+        letters, count = self._around.checker.letters, self._chance.randint(1, LETTERS_MAX)
+        await one.node.store.write(letters.writing(one.name, other.name, count, one.clock.now_ms()))
+        return "done"
+
     # --- admission ---------------------------------------------------------------------------------------------------
 
     async def _suspend(self) -> str:
@@ -182,6 +192,7 @@ DEEDS: Final[dict[str, float]] = {
     "withdraw": 0.05,
     "search": 1.0,
     "reach": 0.2,
+    "post": 0.3,
     "suspend": 0.01,
     "resume": 0.05,
     "revoke": 0.001,

@@ -13,11 +13,15 @@ from federation.logs import Entry, make_page, rows_for_page
 from federation.sync import Progress
 from node.simulation.faults import QUIET, Faults, read_faults
 from node.simulation.trees import county, random_tree
+from node.simulation.workload import DEEDS
 from node.simulation.world import CALM, Plan, simulate
+from node.storage.post_rows import StoredInbox, StoredOutbox
 from node.usecases.accepting import Accepting
 from node.usecases.cutting import Cutting
 from node.usecases.forwarding import Forwarding
+from node.usecases.receiving import _Batch
 from node.usecases.recording import append_documents
+from node.usecases.settling import next_batch
 
 EVERYTHING = "delay,loss*2,duplicates*3,reorder,spoilt*2,partitions*4,crashes*6,clocks*5,disks*5,malice*3"
 
@@ -33,6 +37,16 @@ def test_what_must_hold_does(seed):
     outcome = simulate(plan(seed))
     assert not outcome.broken, f"lln simulate seed {seed}: {outcome.broken}: {outcome.found}"
     assert outcome.counts.checks > 100
+
+
+def test_what_must_arrive_does_whatever_goes_wrong(monkeypatch):
+    """Far more of it than in the other simulations, and with more crashes."""
+    monkeypatch.setitem(DEEDS, "post", 12.0)
+    for seed in (31, 32, 33):
+        outcome = simulate(plan(seed, faults=EVERYTHING.replace("crashes*6", "crashes*20")))
+        assert not outcome.broken, f"lln simulate seed {seed}: {outcome.broken}: {outcome.found}"
+        assert outcome.counts.letters > 50
+        assert outcome.counts.crashes > 5
 
 
 def test_the_faults_are_there():
@@ -171,6 +185,30 @@ def test_a_foreign_exception_in_a_node_is_noticed(monkeypatch):
 
     monkeypatch.setattr("node.usecases.answering.Answering._page", stumble)
     assert broken_by(None).broken == "nothing fails in a way nobody foresaw"
+
+
+def test_an_inbox_that_forgets_is_noticed(monkeypatch):
+    monkeypatch.setattr(StoredInbox, "get", lambda *_: None)
+    monkeypatch.setattr(StoredInbox, "put", lambda *_: None)
+    monkeypatch.setattr(_Batch, "_follows_on", lambda *_: None)
+    monkeypatch.setattr(_Batch, "answer", lambda self, _: self.answers)
+    monkeypatch.setitem(DEEDS, "post", 12.0)
+    outcome = broken_by(None, faults=read_faults("loss*30,crashes*20"), hours=4.0)
+    assert outcome.broken == "what must arrive arrives once"
+
+
+def test_a_sender_that_forgets_what_it_should_send_is_noticed(monkeypatch):
+    monkeypatch.setattr(StoredOutbox, "add", lambda *_: None)
+    monkeypatch.setitem(DEEDS, "post", 12.0)
+    outcome = broken_by(None)
+    assert outcome.broken == "once healed, everything arrives"
+    assert "has lost letter-1 " in outcome.found
+
+
+def test_items_out_of_order_are_noticed(monkeypatch):
+    monkeypatch.setattr("node.usecases.posting.next_batch", lambda tx, to: next_batch(tx, to)[::-1])
+    monkeypatch.setitem(DEEDS, "post", 12.0)
+    assert broken_by(None).broken == "what must arrive arrives in order"
 
 
 def _forget(life):
