@@ -28,7 +28,7 @@ from node.rpc.links import Links
 from node.rpc.peers import GrpcPeers
 from node.rpc.relay_service import Relays
 from node.rpc.transports import Dial
-from node.usecases.accepting import Accepting
+from node.usecases.accepting import FORK_KIND, Accepting
 from node.usecases.acquainting import Acquainting
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
@@ -311,11 +311,11 @@ class Node:
 
     @cached_property
     def receives(self) -> dict[str, Receives]:
-        return {}  # what is done with the items of other nodes, by kind
+        return {FORK_KIND: self.accepting.receive_fork}  # what is done with the items of other nodes, by kind
 
     @cached_property
     def settles(self) -> dict[str, Settles]:
-        return {}  # what follows once it is known what became of an own item, by kind
+        return {FORK_KIND: self.accepting.settle_fork}  # what follows on what became of an own item, by kind
 
     @cached_property
     def posting(self) -> Posting:

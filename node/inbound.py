@@ -7,11 +7,11 @@ it is.
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from federation.directory import NodeDescription, Standing
-from federation.errors import LlnError, RefusedCall
+from federation.errors import LlnError
 from federation.logs import Page
-from federation.naming import NodeName, is_within
+from federation.naming import NodeName
 from federation.search import SearchAnswer, SearchRequest
-from node.ports import Clock, ForkEvidence, HeldLog, Index, LogHeadNote, PushReceipt, Resolved, Write
+from node.ports import Clock, HeldLog, Index, LogHeadNote, PushReceipt, Resolved, Write
 from node.usecases.accepting import Accepting, with_own_holding
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
@@ -19,12 +19,6 @@ from node.usecases.dealings import Dealings
 from node.usecases.moving import Moving
 from node.usecases.resolving import Resolving
 from node.usecases.searching import Searching
-
-
-class NotTheirMatter(RefusedCall):
-    code = "LLN-2204"
-    zh = "对端只能报告自己下级的日志分叉。"
-    en = "A peer may report forks only of logs of its own or of nodes below it."
 
 
 class InboundDirectory:
@@ -75,11 +69,6 @@ class InboundLogs:
 
     def watch(self, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
         return self._answering.watch(topics)
-
-    async def report_fork(self, caller: NodeName, evidence: ForkEvidence, write: Write[None]) -> None:
-        if not is_within(NodeName(evidence.log.origin), caller):
-            raise NotTheirMatter(evidence.log.origin_line, f"reported by {caller}")
-        await self._accepting.keep_fork(evidence, write)
 
 
 class InboundCatalogue:

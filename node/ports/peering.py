@@ -10,7 +10,7 @@ from federation.logs import LogId, Page
 from federation.naming import NodeName
 from federation.search import SearchAnswer, SearchRequest
 from node.ports.posting import Answered, PostItem
-from node.ports.storing import ForkEvidence, Holding
+from node.ports.storing import Holding
 
 
 class PeerHello(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,10 +110,6 @@ class Peers(Protocol):
     def watch(self, to: NodeName, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
         """The peer's checkpoints, now and at each change; ends by raising PeerUnreachable."""
         ...
-
-    async def report_fork(
-        self, to: NodeName, evidence: ForkEvidence, operation_id: str, *, timeout_s: float
-    ) -> None: ...
 
     async def deliver(
         self, to: NodeName, items: Sequence[PostItem], operation_id: str, *, timeout_s: float

@@ -101,7 +101,7 @@ class NodeServer:
         self._services: tuple[Service, ...] = (
             node_service(node, epoch=epoch, clock=clock, sealing_key=identity.sealing_key),
             directory_service(directory),
-            logs_service(logs, clock=clock),
+            logs_service(logs),
             catalogue_service(catalogue),
             desk_service(desk),
             post_service(post),

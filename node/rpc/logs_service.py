@@ -6,9 +6,8 @@ from typing import Protocol
 from federation.calls import AdmittedCall
 from federation.logs import ENTRIES_MAX, Page
 from federation.naming import NodeName
-from node.ports import Clock, ForkEvidence, HeldLog, LogHeadNote, PushReceipt, Write
+from node.ports import HeldLog, LogHeadNote, PushReceipt
 from node.rpc import wire, wire_logs
-from node.rpc.answers import Change
 from node.rpc.services import Service, make_service
 from protos.lln.v1 import logs_pb2
 
@@ -34,12 +33,8 @@ class LogsInbound(Protocol):
         """The own checkpoints, now and at each change."""
         ...
 
-    async def report_fork(self, caller: NodeName, evidence: ForkEvidence, write: Write[None]) -> None:
-        """Keep proof of a fork, in one unit by `write`; raises BadLog where it proves none."""
-        ...
 
-
-def logs_service(inbound: LogsInbound, *, clock: Clock) -> Service:
+def logs_service(inbound: LogsInbound) -> Service:
     async def held(call: AdmittedCall, asked: logs_pb2.HeldRequest) -> logs_pb2.HeldReply:
         logs, more = await inbound.held(call.caller.name, asked.after)
         return wire_logs.write_held(logs, more=more)
@@ -65,13 +60,8 @@ def logs_service(inbound: LogsInbound, *, clock: Clock) -> Service:
         async for head in inbound.watch(list(asked.topics)):
             yield wire_logs.write_head(head)
 
-    async def report_fork(call: AdmittedCall, asked: logs_pb2.ReportForkRequest, change: Change) -> None:
-        evidence = wire_logs.read_fork(asked, found_at_ms=clock.now_ms())
-        await inbound.report_fork(call.caller.name, evidence, change.writing(lambda _: logs_pb2.ReportForkReply()))
-
     return make_service(
         logs_pb2.DESCRIPTOR.services_by_name["Logs"],
         {"Held": held, "Push": push, "Read": read, "Recall": recall},
         {"Watch": watch},
-        changes={"ReportFork": report_fork},
     )

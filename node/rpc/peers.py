@@ -20,7 +20,6 @@ from federation.search import SearchAnswer, SearchRequest
 from node.ports import (
     Answered,
     Clock,
-    ForkEvidence,
     HeldLog,
     Identity,
     LogHeadNote,
@@ -43,6 +42,7 @@ from protos.lln.v1 import catalogue_pb2, directory_pb2, logs_pb2, post_pb2
 
 ACCEPTANCE_S: Final = 10.0
 HELD_PAGES_MAX: Final = 500
+LEAST_S: Final = 0.001
 
 AMessage = TypeVar("AMessage", bound=Message)
 AValue = TypeVar("AValue")
@@ -175,12 +175,6 @@ class GrpcPeers:
             self._routes.failed(line)
             raise
 
-    async def report_fork(self, to: NodeName, evidence: ForkEvidence, operation_id: str, *, timeout_s: float) -> None:
-        asked = wire_logs.write_fork(evidence)
-        await self._ask(
-            to, "/lln.v1.Logs/ReportFork", asked, timeout_s=timeout_s, read=_nothing, operation_id=operation_id
-        )
-
     async def deliver(
         self, to: NodeName, items: Sequence[PostItem], operation_id: str, *, timeout_s: float
     ) -> Sequence[Answered]:
@@ -266,7 +260,7 @@ class GrpcPeers:
         ends_s = self._clock.monotonic_s() + timeout_s
         lines = self._routes.roads(to, relayed=relayed)
         for line in lines:
-            left_s = ends_s - self._clock.monotonic_s()
+            left_s = max(LEAST_S, ends_s - self._clock.monotonic_s())  # the road before may have taken all of it
             try:
                 done = await work(line, left_s if line is lines[-1] else left_s / 2)
             except (PeerUnreachable, UntrustedPeer):

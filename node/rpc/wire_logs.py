@@ -11,7 +11,7 @@ from federation.logs import DOCUMENT_BYTES_MAX, ENTRIES_MAX, PAGE_BYTES_MAX, TOP
 from federation.merkle import HASH_BYTES, PROOF_HASHES_MAX
 from federation.naming import DEPTH_MAX
 from federation.notes import NOTE_BYTES_MAX
-from node.ports import ForkEvidence, HeldLog, Holding, LogHeadNote, PushReceipt
+from node.ports import HeldLog, Holding, LogHeadNote, PushReceipt
 from node.rpc.wire import NUMBER_MAX, MalformedMessage, read_bytes, read_name, within
 from protos.lln.v1 import logs_pb2
 
@@ -114,26 +114,6 @@ def read_held(message: logs_pb2.HeldReply) -> list[HeldLog]:
         )
         for one in message.logs
     ]
-
-
-def write_fork(evidence: ForkEvidence) -> logs_pb2.ReportForkRequest:
-    return logs_pb2.ReportForkRequest(
-        origin=evidence.log.origin,
-        topic=evidence.log.topic,
-        one=evidence.one,
-        other=evidence.other,
-        found_by=evidence.found_by,
-    )
-
-
-def read_fork(message: logs_pb2.ReportForkRequest, *, found_at_ms: int) -> ForkEvidence:
-    return ForkEvidence(
-        log=read_log_id(message.origin, message.topic),
-        one=read_bytes("note", message.one, NOTE_BYTES_MAX),
-        other=read_bytes("note", message.other, NOTE_BYTES_MAX),
-        found_by=read_name(message.found_by),
-        found_at_ms=found_at_ms,
-    )
 
 
 def _write_entry(entry: Entry) -> logs_pb2.Entry:

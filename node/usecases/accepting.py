@@ -5,7 +5,8 @@ not: sending (`forwarding.py`) or asking for pages (`following.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from hashlib import sha256
+from typing import Final, cast
 
 import msgspec
 
@@ -14,13 +15,27 @@ from federation.catalogue import DOCUMENT_BYTES_MAX
 from federation.checkpoints import add_cosignature, cosign, open_checkpoint
 from federation.continuity import Signers
 from federation.directory import DirectoryEntry, Standing, apply_entry
-from federation.errors import BadLog, RefusedCall
+from federation.errors import BadLog, RefusedCall, Unavailable
 from federation.keys import NodeKey
-from federation.logs import AcceptedPage, Entry, LogForked, LogHead, LogId, Page, accept_page
-from federation.naming import NodeName, is_within, parent_of
-from node.ports import Clock, ForkEvidence, Holding, Identity, PushReceipt, Store, StoredLog, Transaction, Write
+from federation.logs import AcceptedPage, Entry, LogForked, LogHead, LogId, Page, Topic, accept_page
+from federation.naming import NameField, NodeName, is_within, parent_of
+from node.ports import (
+    Clock,
+    Delivered,
+    ForkEvidence,
+    Holding,
+    Identity,
+    OutboxItem,
+    Outcome,
+    PushReceipt,
+    Store,
+    StoredLog,
+    Transaction,
+)
 
 CONFIRMED_AHEAD_MS_MAX = 120_000
+FORK_KIND: Final = "log.fork"
+FORK_BYTES_MAX: Final = 65_536
 
 
 class NotTheirLog(RefusedCall):
@@ -33,6 +48,28 @@ class OriginUnknown(RefusedCall):
     code = "LLN-2202"
     zh = "还不认识这份日志的来源节点：其上级的目录日志应先送达。"
     en = "The log's origin is not known here yet: the directory log of its authority has to arrive first."
+
+
+class NotTheirMatter(RefusedCall):
+    code = "LLN-2204"
+    zh = "对端只能报告自己下级的日志分叉。"
+    en = "A peer may report forks only of logs of its own or of nodes below it."
+
+
+class ForkTooEarly(Unavailable):
+    code = "LLN-1669"
+    zh = "还不认识分叉日志的来源节点，其上级的目录日志送达后再处理这份报告。"
+    en = "The origin of the log that forked is not known here yet; the report waits for the directory that names it."
+
+
+class ForkReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two signed notes of one log that cannot both be true."""
+
+    origin: NameField
+    topic: Topic
+    one: bytes
+    other: bytes
+    found_by: NameField
 
 
 class DirectoryEntryRefused(BadLog):
@@ -78,9 +115,41 @@ class Accepting:
             raise NotTheirLog(page.log.origin_line, f"answered by {from_node}")
         return await self._store_or_report(page, self._clock.now_ms(), found_by=self._identity.name, cosigned=False)
 
-    async def keep_fork(self, evidence: ForkEvidence, write: Write[None]) -> None:
-        """Keep a fork that a child reports, if the two notes really contradict each other; raises BadLog otherwise."""
-        await write(lambda tx: self._keep_fork(tx, evidence))
+    async def receive_fork(self, sender: NodeName, document: bytes) -> Callable[[Transaction], bytes]:
+        """Keep a fork that a child reports, and report it on; `node.ports.Receives` of FORK_KIND.
+
+        Refuses what the two notes do not prove (BadLog), and what is none of the sender's business (NotTheirMatter).
+        Where the log's origin is not known here yet, its directory is on its way, and the report waits for it.
+        """
+        report = canonical.decode(document, ForkReport, bytes_max=FORK_BYTES_MAX)
+        origin = NodeName(report.origin)
+        log = LogId(origin=origin, topic=report.topic)
+        if not is_within(origin, sender):
+            raise NotTheirMatter(log.origin_line, f"reported by {sender}")
+        evidence = ForkEvidence(
+            log=log,
+            one=report.one,
+            other=report.other,
+            found_by=NodeName(report.found_by),
+            found_at_ms=self._clock.now_ms(),
+        )
+
+        def unit(tx: Transaction) -> bytes:
+            try:
+                self._check_fork(tx, evidence)
+            except OriginUnknown as unknown:
+                raise ForkTooEarly(unknown.subject, unknown.detail) from unknown
+            self._keep_fork(tx, evidence)
+            return b""
+
+        return unit
+
+    def settle_fork(self, tx: Transaction, item: OutboxItem, outcome: Outcome) -> None:
+        """The parent has the proof, or will not have it; `node.ports.Settles` of FORK_KIND."""
+        told = isinstance(outcome, Delivered)
+        for fork in tx.logs.forks() if told else ():
+            if _fork_id(fork) == item.id:
+                tx.logs.add_fork(msgspec.structs.replace(fork, reported=True))
 
     async def _store_or_report(
         self, page: Page, confirmed_at_ms: int, *, found_by: NodeName, cosigned: bool
@@ -91,7 +160,7 @@ class Accepting:
             evidence = ForkEvidence(
                 log=page.log, one=fork.one, other=fork.other, found_by=found_by, found_at_ms=self._clock.now_ms()
             )
-            await self._store.write(lambda tx: tx.logs.add_fork(evidence))
+            await self._store.write(lambda tx: self._keep_fork(tx, evidence))
             raise
 
     def _take(self, tx: Transaction, page: Page, confirmed_at_ms: int, *, cosigned: bool) -> PushReceipt:
@@ -149,7 +218,7 @@ class Accepting:
             changed[name] = _follow(before, said, log)
         return list(changed.values())
 
-    def _keep_fork(self, tx: Transaction, evidence: ForkEvidence) -> None:
+    def _check_fork(self, tx: Transaction, evidence: ForkEvidence) -> None:
         signers = self._signers_of(tx, NodeName(evidence.log.origin))
         one, other = (
             open_checkpoint(note, origin=evidence.log.origin_line, key=signers.key_for(note, evidence.log))
@@ -157,7 +226,29 @@ class Accepting:
         )
         if one.size == other.size and one.root == other.root:
             raise BadLog(evidence.log.origin_line, "the two notes agree, so they prove no fork")
+
+    def _keep_fork(self, tx: Transaction, evidence: ForkEvidence) -> None:
+        """Proof that is new goes into the outbox to the parent with the same commit that keeps it."""
+        item_id = _fork_id(evidence)
+        if any(_fork_id(fork) == item_id for fork in tx.logs.forks()):
+            return
         tx.logs.add_fork(evidence)
+        parent = parent_of(self._identity.name, self._identity.root)
+        if parent is not None:
+            report = ForkReport(
+                origin=NodeName(evidence.log.origin),
+                topic=evidence.log.topic,
+                one=evidence.one,
+                other=evidence.other,
+                found_by=evidence.found_by,
+            )
+            tx.outbox.add(parent, FORK_KIND, canonical.encode(report), item_id, self._clock.now_ms())
+
+
+def _fork_id(evidence: ForkEvidence) -> str:
+    """The same whichever of the two notes came first."""
+    log = f"{evidence.log.origin_line}\n".encode()
+    return f"fork-{sha256(log + b''.join(sorted((evidence.one, evidence.other)))).hexdigest()[:40]}"
 
 
 def with_own_holding(receipt: PushReceipt, own: Holding) -> PushReceipt:

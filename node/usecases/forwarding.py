@@ -5,7 +5,6 @@ What lives here: what is due, and the loop that keeps going. What must not: what
 """
 
 import asyncio
-from hashlib import sha256
 
 import msgspec
 
@@ -90,22 +89,9 @@ class Forwarding:
             self._progress = {log.log: Progress(size=log.size) for log in held}
             self._refused.clear()
             self._dealings.succeeded(parent)
-        await self._report_forks(parent)
         for stored in sorted(await self._store.read(lambda tx: tuple(tx.logs.all())), key=_road_order):
             if self._goes_up(stored):
                 await self._bring(parent, stored)
-
-    async def _report_forks(self, parent: NodeName) -> None:
-        for fork in await self._store.read(lambda tx: tx.logs.forks()):
-            if fork.reported:
-                continue
-            operation = f"fork-{sha256(fork.one + fork.other).hexdigest()[:40]}"
-            try:
-                await self._peers.report_fork(parent, fork, operation, timeout_s=self._pace.call_timeout_s)
-            except PeerRefused as refusal:
-                self._dealings.failed(parent, refusal)
-            told = msgspec.structs.replace(fork, reported=True)
-            await self._store.write(lambda tx, told=told: tx.logs.add_fork(told))  # type: ignore[misc]
 
     def _goes_up(self, stored: StoredLog) -> bool:
         """Only what is held whole: a copy still being received waits for its own last page."""

@@ -335,7 +335,7 @@ class Posting:
 
     async def _follow(self, old: NodeName, new: NodeName) -> None:
         """Everything for a node that has moved is for its new name; whoever waits for an outcome goes on waiting."""
-        moved = await self._store.write(lambda tx: readdress(tx, self._settles, old, new))
+        moved = await self._store.write(lambda tx: readdress(tx, old, new))
         for item_id in moved:
             waiting = self._waiting.pop((old, item_id), None)
             if waiting:

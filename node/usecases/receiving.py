@@ -115,6 +115,7 @@ class _Batch:
         self._key = key
         self._items = items
         self._now_ms = now_ms
+        self._applied_in: dict[int, Transaction] = {}
         self.applies: dict[int, Applies] = {}
         self.answers: list[Answered | None] = [None] * len(items)
 
@@ -124,6 +125,7 @@ class _Batch:
             self._follows_on(tx, place)
             if self.answers[place] is None:
                 self.answers[place] = Delivered(reply=self._take_in(tx, place))
+                self._applied_in[place] = tx
         except Exception as error:
             self.answers[place] = _refusal(error)
             raise
@@ -132,8 +134,8 @@ class _Batch:
         """What is answered, in the unit that keeps it. Raises HeldUp where an item that was applied is not there: its
         group failed as a whole.
         """
-        for item, answer in zip(self._items, self.answers, strict=True):
-            if isinstance(answer, Delivered) and tx.inbox.get(self._key, item.id) is None:
+        for place, item in enumerate(self._items):
+            if not self._stands(tx, place):
                 raise HeldUp(item.id, "what was applied could not be made durable")
         return [answer or _put_off(HeldUp(item.id)) for item, answer in zip(self._items, self.answers, strict=True)]
 
@@ -143,8 +145,14 @@ class _Batch:
         before, answer = self._items[place - 1], self.answers[place - 1]
         if answer is None or isinstance(answer, PutOff):
             raise HeldUp(self._items[place].id, f"waits for {before.id}")
-        if isinstance(answer, Delivered) and tx.inbox.get(self._key, before.id) is None:
+        if not self._stands(tx, place - 1):
             raise HeldUp(self._items[place].id, f"{before.id} could not be made durable")
+
+    def _stands(self, tx: Transaction, place: int) -> bool:
+        """Whether an item that was applied is there; in the same transaction it is, or all that follows is not."""
+        if not isinstance(self.answers[place], Delivered) or self._applied_in.get(place) is tx:
+            return True
+        return tx.inbox.get(self._key, self._items[place].id) is not None
 
     def _take_in(self, tx: Transaction, place: int) -> bytes:
         item = self._items[place]

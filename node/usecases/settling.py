@@ -111,17 +111,17 @@ def revive(tx: Transaction, item: OutboxItem) -> None:
     tx.outbox.put(msgspec.structs.replace(item, is_dead=False))
 
 
-def readdress(tx: Transaction, settles: Mapping[str, Settles], old: NodeName, new: NodeName) -> Sequence[str]:
+def readdress(tx: Transaction, old: NodeName, new: NodeName) -> Sequence[str]:
     """What waits for a node that has moved waits for it under its new name, after what does so already.
 
-    Returns the ids. An item under whose id another waits there is given up. Raises SettlingFailed.
+    Returns the ids. An item under whose id another waits there is given up, and a person's to look at.
     """
     items = tx.outbox.waiting(old, AT_ONCE_MAX)
     for item in items:
         try:
             tx.outbox.add(new, item.kind, item.document, item.id, item.created_at_ms)
         except Conflict as clash:
-            settle(tx, settles, item, Refused(code=clash.code, told=str(clash)[:TOLD_CHARS_MAX]))
+            give_up(tx, item, Refused(code=clash.code, told=str(clash)))
         else:
             tx.outbox.remove(old, item.id)
     tx.outbox.put_sending(Sending(to=old))

@@ -279,7 +279,7 @@ class BareLogs(logs_pb2_grpc.LogsServicer):
         page = wire_logs.read_page(request.page)
         return wire_logs.write_receipt(await self._behind.push(ANYBODY, page, request.confirmed_at_ms))
 
-    Held = Read = Watch = ReportFork = Push  # not measured
+    Held = Read = Watch = Push  # not measured
 
 
 @asynccontextmanager

@@ -218,3 +218,22 @@ async def test_reflection_is_for_the_nodes_own_people(tree):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await services_shown(stranger, tree.district)
         assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_the_last_road_is_tried_with_no_time_left_rather_than_less_than_none(tree):
+    """A clock that runs on while the first road hangs must not make a time limit of the second that no message holds."""
+    peers, shares = tree.school.dialling(tree.district), []
+
+    class Road:
+        transport = type("Relayed", (), {"road": "relay"})
+
+        async def call(self, method, payload, *, timeout_s, operation_id=""):
+            shares.append(timeout_s)
+            tree.school.clock.move(s=60)
+            raise PeerUnreachable(tree.district.name, "nobody there")
+
+    peers._routes.roads = lambda to, *, relayed: [Road(), Road()]
+    with pytest.raises(PeerUnreachable):
+        await peers.resolve(tree.district.name, tree.school.name, 1, timeout_s=2.0)
+    assert shares == [1.0, 0.001]
+    await peers.close()

@@ -1,5 +1,7 @@
 """Who is who in a running network: resolving, describing, renewing, revoking, and directories that claim too much."""
 
+import base64
+import json
 import time
 
 import msgspec
@@ -13,7 +15,7 @@ from federation.directory import NodeAdmitted, NodeDescription, NodeRevoked, Nod
 from federation.errors import LlnError
 from federation.logs import Entry, LogHead, LogId, Page, append
 from federation.naming import NodeName
-from node.ports import ForkEvidence
+from node.usecases.accepting import FORK_KIND
 from tests.support.live_nodes import ROOT, network, until
 
 COUNTY = NodeName(f"county.{ROOT}")
@@ -136,14 +138,25 @@ async def test_forks_are_reported_only_of_ones_own_and_only_with_proof(tmp_path)
     async with network(tmp_path, "county", "far") as nodes:
         far = nodes[FAR]
         note = _false_page(far, NodeRevoked(authority=FAR, name=f"x.{FAR}", at_ms=1, salt="A" * 22, reason="r"))
-        agreeing = ForkEvidence(
-            log=note.log, one=note.checkpoint_note, other=note.checkpoint_note, found_by=FAR, found_at_ms=1
-        )
-        with pytest.raises(LlnError, match="LLN-24"):
-            await far.node.peers.report_fork(ROOT, agreeing, "fork-1", timeout_s=3)
-        others = msgspec.structs.replace(agreeing, log=LogId(origin=COUNTY, topic="directory"))
-        with pytest.raises(LlnError, match="LLN-2204"):
-            await far.node.peers.report_fork(ROOT, others, "fork-2", timeout_s=3)
+        agreeing = {
+            "origin": FAR,
+            "topic": "directory",
+            "one": base64.b64encode(note.checkpoint_note).decode(),
+            "other": base64.b64encode(note.checkpoint_note).decode(),
+            "found_by": FAR,
+        }
+        refused = {
+            "LLN-24": agreeing,
+            "LLN-2204": agreeing | {"origin": COUNTY},
+            "LLN-1": agreeing | {"topic": "nothing"},
+        }
+        for code, report in refused.items():
+            document = json.dumps(report, separators=(",", ":"), sort_keys=True).encode()
+            await far.node.store.write(
+                lambda tx, code=code, document=document: tx.outbox.add(ROOT, FORK_KIND, document, code, 1)
+            )
+            outcome = await far.node.posting.settled(ROOT, code, 20)
+            assert outcome.code.startswith(code)
         assert (await nodes[ROOT].ask("node.status")).verdict.severity == "good"
 
 

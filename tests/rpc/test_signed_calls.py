@@ -9,11 +9,11 @@ from federation.calls import RelationRefused, UnprovenReply
 from federation.errors import LlnError, NotFound, PeerUnreachable
 from federation.logs import LogId
 from federation.search import SearchRequest
-from node.ports import ForkEvidence, LogHeadNote
+from node.ports import LogHeadNote
 from node.rpc.channels import PeerNotAdmitted, RefusedByPeer, WrongPeer
 from node.rpc.routes import AddressUnknown, BreakerOpen
 from node.rpc.server import Busyness, DeadlinePassed, NodeStopping, TooBusy
-from tests.support.signed_nodes import ANSWER, DESCRIPTION, Forger, Tree, dialled, page_of
+from tests.support.signed_nodes import ANSWER, DESCRIPTION, ITEMS, POST_ANSWERS, Forger, Tree, dialled, page_of
 
 TIMEOUT_S = 5.0
 
@@ -41,12 +41,11 @@ async def test_every_call_of_a_child_reaches_its_use_case_and_comes_back(tree):
     district, school = tree.district, tree.school
     request = SearchRequest(text="书法", scope="network", asker=school.name)
     page = page_of(school.name, b"{}")
-    fork = ForkEvidence(log=page.log, one=b"one", other=b"other", found_by=school.name, found_at_ms=0)
     async with dialled(school.dialling(district)) as peers:
         held = await peers.held(district.name, timeout_s=TIMEOUT_S)
         receipt = await peers.push(district.name, page, 42, timeout_s=TIMEOUT_S)
         read = await peers.read(district.name, "catalogue", 3, 20, timeout_s=TIMEOUT_S)
-        await peers.report_fork(district.name, fork, "fork-1", timeout_s=TIMEOUT_S)
+        delivered = await peers.deliver(district.name, ITEMS, "post-1", timeout_s=TIMEOUT_S)
         assert await peers.search(district.name, request, timeout_s=TIMEOUT_S) == ANSWER
         assert await peers.statistics(district.name, timeout_s=TIMEOUT_S) == (b"statistics", 1)
         resolved = await peers.resolve(district.name, "lln.internal", 3, timeout_s=TIMEOUT_S)
@@ -57,13 +56,14 @@ async def test_every_call_of_a_child_reaches_its_use_case_and_comes_back(tree):
     assert read == page_of(district.name, b'{"document":1}', b'{"document":2}')
     assert (resolved.name, resolved.answered_by) == ("lln.internal", district.name)
     assert chain[1:] == district.identity.chain
+    assert list(delivered) == POST_ANSWERS
     asked = [what[0] for what in district.behind.asked]
     assert asked == [
         "held",
         "held",
         "push",
         "read",
-        "report_fork",
+        "deliver",
         "answer",
         "statistics",
         "resolve",

@@ -17,7 +17,18 @@ from federation.logs import Entry, LogId, Page
 from federation.merkle import EMPTY_ROOT
 from federation.naming import NodeName
 from federation.search import Coverage, SearchAnswer, TermStatistics
-from node.ports import HeldLog, Holding, LogHeadNote, PeerHello, PushReceipt, Resolved
+from node.ports import (
+    Delivered,
+    HeldLog,
+    Holding,
+    LogHeadNote,
+    PeerHello,
+    PostItem,
+    PushReceipt,
+    PutOff,
+    Refused,
+    Resolved,
+)
 from node.rpc.channels import REPLY_BYTES_MAX, Line
 from node.rpc.desk_client import DeskClient
 from node.rpc.envelope import error_in, read_error, write_call
@@ -30,6 +41,16 @@ from tests.support.memory_store import MemoryStore
 from tests.support.small_network import Member, found
 
 DESCRIPTION = NodeDescription(title=BilingualLine(zh="重庆市", en="Chongqing"), level="provincial", kind="authority")
+ITEMS = (
+    PostItem(id="1", kind="test", document=b"\0\xff"),
+    PostItem(id="2", kind="test", document=b""),
+    PostItem(id="3", kind="other", document=b"{}"),
+)
+POST_ANSWERS = [
+    Delivered(reply=b"\xff\0"),
+    Refused(code="LLN-1261", told="其他"),
+    PutOff(code="LLN-160", told="not now"),
+]
 ANSWER = SearchAnswer(
     hits=(),
     total=0,
@@ -123,9 +144,9 @@ class Behind:
         finally:
             self.watchers -= 1
 
-    async def report_fork(self, caller, evidence, write):
-        await self._note("report_fork", caller, evidence)
-        await write(lambda _: None)
+    async def deliver(self, caller, key, items, write):
+        await self._note("deliver", caller, key, items)
+        return await write(lambda _: POST_ANSWERS)
 
     async def answer(self, caller, request):
         await self._note("answer", caller, request)

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from federation.logs import DOCUMENT_BYTES_MAX, ENTRIES_MAX, Entry, LogId, Page
 from federation.merkle import PROOF_HASHES_MAX
 from federation.search import SearchRequest
-from node.ports import ForkEvidence, HeldLog, Holding, LogHeadNote, PushReceipt, Resolved
-from node.rpc import wire, wire_logs
+from node.ports import HeldLog, Holding, LogHeadNote, PushReceipt, Resolved
+from node.ports.posting import BATCH_ITEMS_MAX, ITEM_BYTES_MAX, ITEM_ID_CHARS_MAX, REPLY_BYTES_MAX
+from node.rpc import wire, wire_logs, wire_post
 from node.rpc.wire import MalformedMessage
-from protos.lln.v1 import catalogue_pb2, desk_pb2, directory_pb2, logs_pb2, node_pb2
-from tests.support.signed_nodes import ANSWER, DESCRIPTION, page_of
+from protos.lln.v1 import catalogue_pb2, desk_pb2, directory_pb2, logs_pb2, node_pb2, post_pb2
+from tests.support.signed_nodes import ANSWER, DESCRIPTION, ITEMS, POST_ANSWERS, page_of
 
 NAME = "no1-middle.jiulongpo.chongqing.lln.internal"
 LOG = LogId(origin=NAME, topic="catalogue")
@@ -49,8 +50,8 @@ def test_everything_that_travels_comes_back_as_it_was_written():
     assert wire_logs.read_held(carried(wire_logs.write_held(held, more=True))) == held
     head = LogHeadNote(log=LOG, note=b"a note")
     assert wire_logs.read_head(carried(wire_logs.write_head(head))) == head
-    fork = ForkEvidence(log=LOG, one=b"one", other=b"other", found_by="lln.internal", found_at_ms=9)
-    assert wire_logs.read_fork(carried(wire_logs.write_fork(fork)), found_at_ms=9) == fork
+    assert wire_post.read_items(carried(wire_post.write_items(ITEMS))) == ITEMS
+    assert list(wire_post.read_answers(carried(wire_post.write_answers(POST_ANSWERS)), count=3)) == POST_ANSWERS
     assert wire.read_search(carried(wire.write_search(REQUEST))) == REQUEST
     assert wire.read_answer(carried(wire.write_answer(ANSWER))) == ANSWER
     resolved = Resolved(
@@ -74,7 +75,8 @@ MESSAGES = {
     logs_pb2.Head: wire_logs.read_head,
     logs_pb2.HeldReply: wire_logs.read_held,
     logs_pb2.PushReply: lambda message: wire_logs.read_receipt(message, LOG),
-    logs_pb2.ReportForkRequest: lambda message: wire_logs.read_fork(message, found_at_ms=0),
+    post_pb2.DeliverRequest: wire_post.read_items,
+    post_pb2.DeliverReply: lambda message: wire_post.read_answers(message, count=len(message.answers)),
     catalogue_pb2.SearchRequest: wire.read_search,
     catalogue_pb2.SearchReply: wire.read_answer,
     catalogue_pb2.StatisticsReply: wire.read_statistics,
@@ -204,3 +206,40 @@ def test_a_receipt_names_no_more_holders_than_a_lineage_has():
         wire_logs.read_receipt(logs_pb2.PushReply(holdings=[holding] * 9), LOG)
     with pytest.raises(MalformedMessage):
         wire_logs.read_receipt(logs_pb2.PushReply(size=2**60), LOG)
+
+
+def post_item(**changes):
+    return post_pb2.PostItem(**({"id": "1", "kind": "test", "document": b"{}"} | changes))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [],
+        [post_item(id=f"{number}") for number in range(BATCH_ITEMS_MAX + 1)],
+        [post_item(), post_item(kind="other")],
+        [post_item(id="")],
+        [post_item(kind="")],
+        [post_item(id="i" * (ITEM_ID_CHARS_MAX + 1))],
+        [post_item(document=b"x" * (ITEM_BYTES_MAX + 1))],
+    ],
+    ids=("none", "too many", "one id twice", "no id", "no kind", "a long id", "a large document"),
+)
+def test_a_batch_out_of_bounds_is_refused_as_a_whole(items):
+    with pytest.raises(MalformedMessage):
+        wire_post.read_items(carried(post_pb2.DeliverRequest(items=items)))
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [],
+        [post_pb2.PostAnswer()],
+        [post_pb2.PostAnswer(state=post_pb2.PostAnswer.DELIVERED, reply=b"x" * (REPLY_BYTES_MAX + 1))],
+        [post_pb2.PostAnswer(state=post_pb2.PostAnswer.REFUSED, told="x" * 301)],
+    ],
+    ids=("too few", "no state", "a large reply", "a long story"),
+)
+def test_answers_that_are_not_for_the_items_are_not_believed(answers):
+    with pytest.raises(MalformedMessage):
+        wire_post.read_answers(carried(post_pb2.DeliverReply(answers=answers)), count=1)

@@ -59,11 +59,6 @@ class LogsStub:
                 request_serializer=protos_dot_lln_dot_v1_dot_logs__pb2.WatchRequest.SerializeToString,
                 response_deserializer=protos_dot_lln_dot_v1_dot_logs__pb2.Head.FromString,
                 _registered_method=True)
-        self.ReportFork = channel.unary_unary(
-                '/lln.v1.Logs/ReportFork',
-                request_serializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReportForkRequest.SerializeToString,
-                response_deserializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReportForkReply.FromString,
-                _registered_method=True)
 
 
 class LogsServicer:
@@ -104,13 +99,6 @@ class LogsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ReportFork(self, request, context):
-        """Proof that somebody below the caller signed two histories.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_LogsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -138,11 +126,6 @@ def add_LogsServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=protos_dot_lln_dot_v1_dot_logs__pb2.WatchRequest.FromString,
                     response_serializer=protos_dot_lln_dot_v1_dot_logs__pb2.Head.SerializeToString,
-            ),
-            'ReportFork': grpc.unary_unary_rpc_method_handler(
-                    servicer.ReportFork,
-                    request_deserializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReportForkRequest.FromString,
-                    response_serializer=protos_dot_lln_dot_v1_dot_logs__pb2.ReportForkReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -280,33 +263,6 @@ class Logs:
             '/lln.v1.Logs/Watch',
             protos_dot_lln_dot_v1_dot_logs__pb2.WatchRequest.SerializeToString,
             protos_dot_lln_dot_v1_dot_logs__pb2.Head.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ReportFork(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/lln.v1.Logs/ReportFork',
-            protos_dot_lln_dot_v1_dot_logs__pb2.ReportForkRequest.SerializeToString,
-            protos_dot_lln_dot_v1_dot_logs__pb2.ReportForkReply.FromString,
             options,
             channel_credentials,
             insecure,

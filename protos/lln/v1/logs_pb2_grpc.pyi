@@ -41,8 +41,6 @@ class LogsStub:
     """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof."""
     Watch: _grpc.UnaryStreamMultiCallable[_logs_pb2.WatchRequest, _logs_pb2.Head]
     """The callee's own checkpoints, now and whenever they change."""
-    ReportFork: _grpc.UnaryUnaryMultiCallable[_logs_pb2.ReportForkRequest, _logs_pb2.ReportForkReply]
-    """Proof that somebody below the caller signed two histories."""
 
 @_typing.type_check_only
 class LogsAsyncStub(LogsStub):
@@ -57,8 +55,6 @@ class LogsAsyncStub(LogsStub):
     """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof."""
     Watch: _aio.UnaryStreamMultiCallable[_logs_pb2.WatchRequest, _logs_pb2.Head]  # type: ignore[assignment]
     """The callee's own checkpoints, now and whenever they change."""
-    ReportFork: _aio.UnaryUnaryMultiCallable[_logs_pb2.ReportForkRequest, _logs_pb2.ReportForkReply]  # type: ignore[assignment]
-    """Proof that somebody below the caller signed two histories."""
 
 class LogsServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -100,13 +96,5 @@ class LogsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_logs_pb2.Head], _abc.AsyncIterator[_logs_pb2.Head]]:
         """The callee's own checkpoints, now and whenever they change."""
-
-    @_abc_1.abstractmethod
-    def ReportFork(
-        self,
-        request: _logs_pb2.ReportForkRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_logs_pb2.ReportForkReply, _abc.Awaitable[_logs_pb2.ReportForkReply]]:
-        """Proof that somebody below the caller signed two histories."""
 
 def add_LogsServicer_to_server(servicer: LogsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
