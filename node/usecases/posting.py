@@ -71,7 +71,7 @@ class NoSuchItem(NotFound):
 class StillOnItsWay(Unavailable):
     code = "LLN-1667"
     zh = "消息还没有送达对方。它已保存在待发箱里，会自动继续发送；lln outbox 可以查看。"
-    en = "The item has not arrived yet. It is kept in the outbox and goes on by itself; lln outbox shows it."
+    en = "The item has not arrived yet. It is kept in the outbox and goes on by itself (lln outbox)."
 
 
 class _Sender:

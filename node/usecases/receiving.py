@@ -103,7 +103,7 @@ class Receiving:
         """
         try:
             await self._store.write(lambda tx: batch.apply(tx, place))
-        except Exception as error:  # noqa: BLE001  # see above
+        except Exception as error:  # noqa: BLE001  # it is this item's, and told as such
             if batch.answers[place] is None:
                 batch.answers[place] = _put_off(error)
 

@@ -221,7 +221,7 @@ async def test_reflection_is_for_the_nodes_own_people(tree):
 
 
 async def test_the_last_road_is_tried_with_no_time_left_rather_than_less_than_none(tree):
-    """A clock that runs on while the first road hangs must not make a time limit of the second that no message holds."""
+    """A clock that runs on while the first road hangs must not leave the second a limit that no message holds."""
     peers, shares = tree.school.dialling(tree.district), []
 
     class Road:
@@ -232,7 +232,7 @@ async def test_the_last_road_is_tried_with_no_time_left_rather_than_less_than_no
             tree.school.clock.move(s=60)
             raise PeerUnreachable(tree.district.name, "nobody there")
 
-    peers._routes.roads = lambda to, *, relayed: [Road(), Road()]
+    peers._routes.roads = lambda *_, **__: [Road(), Road()]
     with pytest.raises(PeerUnreachable):
         await peers.resolve(tree.district.name, tree.school.name, 1, timeout_s=2.0)
     assert shares == [1.0, 0.001]

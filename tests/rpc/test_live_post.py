@@ -222,6 +222,8 @@ async def test_what_waits_survives_a_restart_of_both_sides(nodes):
     registered(await nodes.start(ROOT))
     registered(await nodes.start(SCHOOL))
     await until(lambda: taken(nodes[ROOT], b"a,b,"))
+    await until(lambda: empty(nodes[SCHOOL]))
+    assert await note(nodes[ROOT], "taken") == b"a,b,"
 
 
 async def taken(live, expected):
