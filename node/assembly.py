@@ -18,7 +18,7 @@ from federation.naming import NodeName, parent_of
 from node.host.clock import SystemRandomness
 from node.host.homes import Home
 from node.host.identity import OwnIdentity
-from node.inbound import InboundCatalogue, InboundDirectory, InboundLogs
+from node.inbound import InboundCatalogue, InboundDirectory, InboundLogs, InboundPost
 from node.index.folding import standard_analysis
 from node.index.tantivy_index import TantivyIndex
 from node.ports import Addresses, Clock, Randomness, Receives, Settles, Store
@@ -52,6 +52,7 @@ from node.usecases.publishing import Publishing
 from node.usecases.receiving import Receiving
 from node.usecases.resolving import Resolving
 from node.usecases.searching import STATISTICS_NOTE, Searching
+from node.usecases.telling import Telling
 from node.usecases.vouching import Vouching
 
 SOFTWARE_VERSION: Final = "0.1.0"
@@ -62,11 +63,8 @@ class Node:
     """One node, wired but still: nothing runs, nobody is listened to. Each part is made when it is first needed."""
 
     def __init__(self, *, home: Home, settings: Settings, identity: OwnIdentity, store: Store, clock: Clock) -> None:
-        self.home = home
-        self.settings = settings
-        self.identity = identity
-        self.store = store
-        self.clock = clock
+        self.home, self.settings, self.identity = home, settings, identity
+        self.store, self.clock = store, clock
         self.randomness: Randomness = SystemRandomness()
         self.name, self.root = identity.name, identity.root
         self.refused: dict[str, int] = {}
@@ -149,6 +147,7 @@ class Node:
             pass_on=self.peers.pass_on,
             limit=RateLimit(calls_per_second=limits.calls_per_second, burst=limits.calls_burst),
             meet=self.acquainting.meet,
+            missed=self.telling.missed,
         )
 
     @cached_property
@@ -307,8 +306,6 @@ class Node:
             resolve=self.resolving.resolve,
         )
 
-    # --- what must arrive --------------------------------------------------------------------------------------------
-
     @cached_property
     def receives(self) -> dict[str, Receives]:
         return {FORK_KIND: self.accepting.receive_fork}  # what is done with the items of other nodes, by kind
@@ -331,8 +328,13 @@ class Node:
         )
 
     @cached_property
-    def receiving(self) -> Receiving:
-        return Receiving(store=self.store, clock=self.clock, receives=self.receives)
+    def telling(self) -> Telling:
+        return Telling(peers=self.peers)
+
+    @cached_property
+    def inbound_post(self) -> InboundPost:
+        receiving = Receiving(store=self.store, clock=self.clock, receives=self.receives)
+        return InboundPost(receiving=receiving, heard_from=self.posting.heard_from)
 
     # --- who is answered ---------------------------------------------------------------------------------------------
 

@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from federation.directory import NodeDescription, Standing
 from federation.errors import LlnError
 from federation.logs import Page
-from federation.naming import NodeName
+from federation.naming import NodeName, is_within
 from federation.search import SearchAnswer, SearchRequest
-from node.ports import Clock, HeldLog, Index, LogHeadNote, PushReceipt, Resolved, Write
+from node.ports import Answered, Clock, HeldLog, Index, LogHeadNote, PostItem, PushReceipt, Resolved, Write
 from node.usecases.accepting import Accepting, with_own_holding
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
 from node.usecases.dealings import Dealings
 from node.usecases.moving import Moving
+from node.usecases.receiving import Receiving
 from node.usecases.resolving import Resolving
 from node.usecases.searching import Searching
 
@@ -94,3 +95,21 @@ class InboundCatalogue:
         if held is None or grown or now_ms - held[1] > self._every_ms:
             held = self._statistics = (await self._index.statistics(), now_ms, records)
         return held[0], held[1]
+
+
+class InboundPost:
+    """What must arrive here, and word of whom to try again."""
+
+    def __init__(self, *, receiving: Receiving, heard_from: Callable[[NodeName], None]) -> None:
+        self._receiving = receiving
+        self._heard_from = heard_from
+
+    async def deliver(
+        self, caller: NodeName, key: str, items: Sequence[PostItem], write: Write[Sequence[Answered]]
+    ) -> Sequence[Answered]:
+        return await self._receiving.deliver(caller, key, items, write)
+
+    def heard_up(self, caller: NodeName, name: NodeName) -> None:
+        """Only an authority above it can know; anybody else's word changes nothing."""
+        if is_within(name, caller):
+            self._heard_from(name)

@@ -61,6 +61,7 @@ def server_of(node: Node) -> NodeServer:
     def heard_from(name: NodeName) -> None:
         node.peers.heard_from(name)
         node.posting.heard_from(name)
+        node.telling.is_back(name)
 
     limits = node.settings.limits
     server = NodeServer(
@@ -78,7 +79,7 @@ def server_of(node: Node) -> NodeServer:
         logs=node.inbound_logs,
         catalogue=node.inbound_catalogue,
         desk=node.desk,
-        post=node.receiving,
+        post=node.inbound_post,
         heard_from=heard_from,
         links=node.links,
         relays=node.relays,
@@ -108,6 +109,7 @@ def loops_of(node: Node) -> dict[str, Loop]:
         "tls": lambda: _keep_tls(node),
         "attaching": node.attaching.run,
         "posting": node.posting.run,
+        "telling": node.telling.run,
     }
 
 

@@ -187,6 +187,10 @@ class GrpcPeers:
             operation_id=operation_id,
         )
 
+    async def tell_up(self, to: NodeName, name: NodeName, *, timeout_s: float) -> None:
+        asked = post_pb2.UpRequest(name=name)
+        await self._ask(to, "/lln.v1.Post/Up", asked, timeout_s=timeout_s, read=_nothing)
+
     async def search(self, to: NodeName, request: SearchRequest, *, timeout_s: float) -> SearchAnswer:
         return await self._ask(
             to, "/lln.v1.Catalogue/Search", wire.write_search(request), timeout_s=timeout_s, read=_ANSWER

@@ -59,7 +59,9 @@ class Relays:
         pass_on: Pass,
         limit: RateLimit,
         meet: Callable[[VerifiedNode], Awaitable[None]],
+        missed: Callable[[NodeName, NodeName], None] = lambda *_: None,
     ) -> None:
+        """`missed` is told of a child that could not be reached, and by whom."""
         self._identity = identity
         self._chains = chains
         self._clock = clock
@@ -67,6 +69,7 @@ class Relays:
         self._pass_on = pass_on
         self._origins = Callers(limit)
         self._meet = meet
+        self._missed = missed
 
     def service(self, serve: ServeCall) -> Service:
         async def forward(call: AdmittedCall, asked: link_pb2.ForwardRequest) -> link_pb2.ForwardReply:
@@ -105,6 +108,8 @@ class Relays:
         except RefusedByPeer as refused:
             raise refused.as_told() from refused
         except (PeerUnreachable, PeerRefused, UntrustedPeer) as failed:
+            if hop == target:
+                self._missed(target, origin)
             raise NoWayThere(target, f"{own} → {hop}: {failed}") from failed
         reply, beyond = read_forwarded(wire.read(link_pb2.ForwardReply, body))
         passed = Passed(

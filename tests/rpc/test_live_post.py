@@ -1,11 +1,13 @@
 """What must arrive, between real nodes: once, in order, and what does not is shown and can be mended."""
 
 import asyncio
+from functools import cached_property
 
 import pytest
 
 from federation.errors import InvalidInput, Unavailable
 from federation.naming import NodeName
+from node.assembly import Node
 from node.ports import Delivered, Refused
 from node.storage.errors import StoreClosed
 from node.usecases.clearing import ItemDropped, NothingByThatName, SeveralByThatId
@@ -51,7 +53,11 @@ class Settling:
 
 
 @pytest.fixture
-async def nodes(tmp_path):
+async def nodes(tmp_path, monkeypatch):
+    for name, kind in (("receives", Taking), ("settles", Settling)):
+        known = cached_property(lambda _, kind=kind: {"test": kind()})
+        known.__set_name__(Node, name)
+        monkeypatch.setattr(Node, name, known)
     async with network(tmp_path, "county", "school1") as nodes:
         for live in nodes.live.values():
             registered(live)
@@ -72,8 +78,7 @@ async def can_dial(live, name):
 
 
 def registered(live):
-    live.taking, live.settling = Taking(), Settling()
-    live.node.receives["test"], live.node.settles["test"] = live.taking, live.settling
+    live.taking, live.settling = live.node.receives["test"], live.node.settles["test"]
     live.node.posting._retry_first_s = 0.1
 
 
@@ -215,6 +220,37 @@ async def test_what_waits_for_a_node_that_is_down_goes_as_soon_as_it_is_heard_fr
     assert await note(county, "taken") == b"a,"
 
 
+async def test_what_waits_for_a_node_behind_nat_goes_as_soon_as_its_parent_says_that_it_is_up(nodes):
+    inner, sender = NodeName(f"inner.{COUNTY}"), nodes[SCHOOL]
+    await nodes.add(inner, "school", "school", dialable=False)
+    await until(lambda: attached(nodes[COUNTY], inner))
+    await nodes.stop(inner)
+    sender.node.posting._retry_first_s = 600.0
+    await add(sender, inner, "a")
+
+    async def failed():
+        return (await sender.node.store.read(lambda tx: tx.outbox.sending(inner))).failures
+
+    await until(failed)
+    sender.node.posting._retry_first_s = 0.0  # or the news would come too soon after the try
+    registered(await nodes.start(inner, dialable=False))
+    await until(lambda: empty(sender))
+    assert await note(nodes[inner], "taken") == b"a,"
+
+
+async def attached(live, child):
+    return live.node.links.get(child) is not None
+
+
+async def test_word_of_a_node_is_believed_of_those_above_it(nodes):
+    told = []
+    inbound = nodes[SCHOOL].node.inbound_post
+    inbound._heard_from = told.append
+    for name in (ROOT, SCHOOL, COUNTY, NodeName(f"inner.{COUNTY}")):
+        await nodes[COUNTY].node.peers.tell_up(SCHOOL, name, timeout_s=5)
+    assert told == [COUNTY, f"inner.{COUNTY}"]
+
+
 async def test_what_waits_survives_a_restart_of_both_sides(nodes):
     await nodes.stop(ROOT)
     await add(nodes[SCHOOL], ROOT, "a", "b")
@@ -324,7 +360,7 @@ DEATHS = [("before",), ("after",), (None, "before"), (None, "after"), ("after", 
 @pytest.mark.parametrize("deaths", DEATHS, ids=lambda deaths: "-".join(map(str, deaths)))
 async def test_a_receiver_that_dies_at_any_write_takes_each_item_in_once(nodes, deaths):
     school, hub = nodes[SCHOOL], nodes[ROOT]
-    store = hub.node.receiving._store = DyingStore(hub.node.store, deaths)
+    store = hub.node.inbound_post._receiving._store = DyingStore(hub.node.store, deaths)
     await add(school, ROOT, "a", "b", "c")
     assert isinstance(await school.node.posting.settled(ROOT, "c", 30), Delivered)
     assert await note(hub, "taken") == b"a,b,c,"

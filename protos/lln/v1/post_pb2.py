@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.lln.v1 import rules_pb2 as protos_dot_lln_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18protos/lln/v1/post.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\"1\n\x0e\x44\x65liverRequest\x12\x1f\n\x05items\x18\x01 \x03(\x0b\x32\x10.lln.v1.PostItem\"6\n\x08PostItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\"3\n\x0c\x44\x65liverReply\x12#\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x12.lln.v1.PostAnswer\"\xaf\x01\n\nPostAnswer\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.lln.v1.PostAnswer.State\x12\r\n\x05reply\x18\x02 \x01(\x0c\x12\x12\n\nerror_code\x18\x03 \x01(\t\x12\x0c\n\x04told\x18\x04 \x01(\t\"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\r\n\tDELIVERED\x10\x01\x12\x0b\n\x07REFUSED\x10\x02\x12\x0b\n\x07PUT_OFF\x10\x03\x32T\n\x04Post\x12L\n\x07\x44\x65liver\x12\x16.lln.v1.DeliverRequest\x1a\x14.lln.v1.DeliverReply\"\x13\xf2\xd4\x18\x0f\n\x01\x07\x10\x01(\x80\x80 0\xb0\xea\x01@\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18protos/lln/v1/post.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\"1\n\x0e\x44\x65liverRequest\x12\x1f\n\x05items\x18\x01 \x03(\x0b\x32\x10.lln.v1.PostItem\"6\n\x08PostItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\"3\n\x0c\x44\x65liverReply\x12#\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x12.lln.v1.PostAnswer\"\xaf\x01\n\nPostAnswer\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.lln.v1.PostAnswer.State\x12\r\n\x05reply\x18\x02 \x01(\x0c\x12\x12\n\nerror_code\x18\x03 \x01(\t\x12\x0c\n\x04told\x18\x04 \x01(\t\"G\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\r\n\tDELIVERED\x10\x01\x12\x0b\n\x07REFUSED\x10\x02\x12\x0b\n\x07PUT_OFF\x10\x03\"\x19\n\tUpRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\t\n\x07UpReply2\x8a\x01\n\x04Post\x12L\n\x07\x44\x65liver\x12\x16.lln.v1.DeliverRequest\x1a\x14.lln.v1.DeliverReply\"\x13\xf2\xd4\x18\x0f\n\x01\x07\x10\x01(\x80\x80 0\xb0\xea\x01@\x01\x12\x34\n\x02Up\x12\x11.lln.v1.UpRequest\x1a\x0f.lln.v1.UpReply\"\n\xf2\xd4\x18\x06\n\x01\x07(\x80\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_POST'].methods_by_name['Deliver']._loaded_options = None
   _globals['_POST'].methods_by_name['Deliver']._serialized_options = b'\362\324\030\017\n\001\007\020\001(\200\200 0\260\352\001@\001'
+  _globals['_POST'].methods_by_name['Up']._loaded_options = None
+  _globals['_POST'].methods_by_name['Up']._serialized_options = b'\362\324\030\006\n\001\007(\200\010'
   _globals['_DELIVERREQUEST']._serialized_start=63
   _globals['_DELIVERREQUEST']._serialized_end=112
   _globals['_POSTITEM']._serialized_start=114
@@ -44,6 +46,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POSTANSWER']._serialized_end=399
   _globals['_POSTANSWER_STATE']._serialized_start=328
   _globals['_POSTANSWER_STATE']._serialized_end=399
-  _globals['_POST']._serialized_start=401
-  _globals['_POST']._serialized_end=485
+  _globals['_UPREQUEST']._serialized_start=401
+  _globals['_UPREQUEST']._serialized_end=426
+  _globals['_UPREPLY']._serialized_start=428
+  _globals['_UPREPLY']._serialized_end=437
+  _globals['_POST']._serialized_start=440
+  _globals['_POST']._serialized_end=578
 # @@protoc_insertion_point(module_scope)

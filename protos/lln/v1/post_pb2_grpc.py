@@ -39,6 +39,11 @@ class PostStub:
                 request_serializer=protos_dot_lln_dot_v1_dot_post__pb2.DeliverRequest.SerializeToString,
                 response_deserializer=protos_dot_lln_dot_v1_dot_post__pb2.DeliverReply.FromString,
                 _registered_method=True)
+        self.Up = channel.unary_unary(
+                '/lln.v1.Post/Up',
+                request_serializer=protos_dot_lln_dot_v1_dot_post__pb2.UpRequest.SerializeToString,
+                response_deserializer=protos_dot_lln_dot_v1_dot_post__pb2.UpReply.FromString,
+                _registered_method=True)
 
 
 class PostServicer:
@@ -52,6 +57,13 @@ class PostServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Up(self, request, context):
+        """A node below the caller is up again, for which the callee had something that could not be passed on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PostServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +71,11 @@ def add_PostServicer_to_server(servicer, server):
                     servicer.Deliver,
                     request_deserializer=protos_dot_lln_dot_v1_dot_post__pb2.DeliverRequest.FromString,
                     response_serializer=protos_dot_lln_dot_v1_dot_post__pb2.DeliverReply.SerializeToString,
+            ),
+            'Up': grpc.unary_unary_rpc_method_handler(
+                    servicer.Up,
+                    request_deserializer=protos_dot_lln_dot_v1_dot_post__pb2.UpRequest.FromString,
+                    response_serializer=protos_dot_lln_dot_v1_dot_post__pb2.UpReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -88,6 +105,33 @@ class Post:
             '/lln.v1.Post/Deliver',
             protos_dot_lln_dot_v1_dot_post__pb2.DeliverRequest.SerializeToString,
             protos_dot_lln_dot_v1_dot_post__pb2.DeliverReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Up(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lln.v1.Post/Up',
+            protos_dot_lln_dot_v1_dot_post__pb2.UpRequest.SerializeToString,
+            protos_dot_lln_dot_v1_dot_post__pb2.UpReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,8 @@ class PostStub:
     """Each item is applied exactly once for (sender, id), refused, or put off, in the order given. A repeat of an applied
     item is answered with the reply that was kept.
     """
+    Up: _grpc.UnaryUnaryMultiCallable[_post_pb2.UpRequest, _post_pb2.UpReply]
+    """A node below the caller is up again, for which the callee had something that could not be passed on."""
 
 @_typing.type_check_only
 class PostAsyncStub(PostStub):
@@ -43,6 +45,8 @@ class PostAsyncStub(PostStub):
     """Each item is applied exactly once for (sender, id), refused, or put off, in the order given. A repeat of an applied
     item is answered with the reply that was kept.
     """
+    Up: _aio.UnaryUnaryMultiCallable[_post_pb2.UpRequest, _post_pb2.UpReply]  # type: ignore[assignment]
+    """A node below the caller is up again, for which the callee had something that could not be passed on."""
 
 class PostServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -54,5 +58,13 @@ class PostServicer(metaclass=_abc_1.ABCMeta):
         """Each item is applied exactly once for (sender, id), refused, or put off, in the order given. A repeat of an applied
         item is answered with the reply that was kept.
         """
+
+    @_abc_1.abstractmethod
+    def Up(
+        self,
+        request: _post_pb2.UpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_post_pb2.UpReply, _abc.Awaitable[_post_pb2.UpReply]]:
+        """A node below the caller is up again, for which the callee had something that could not be passed on."""
 
 def add_PostServicer_to_server(servicer: PostServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
