@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, cast
 
+from federation.callers import Callers, RateLimit, TooManyCalls
 from federation.directory import Status
 from federation.errors import LlnError, NotFound, PeerUnreachable, RemoteFault, Unavailable, UntrustedPeer
 from federation.naming import NodeName, is_within, parent_of
@@ -39,7 +40,7 @@ from node.usecases.dealings import Dealings
 from node.usecases.settling import (
     ReceiverRevoked,
     SettlingFailed,
-    give_up,
+    give_up_waiting,
     next_batch,
     operation_of,
     readdress,
@@ -56,6 +57,8 @@ CALL_TIMEOUT_S: Final = 30.0
 RESOLVE_TIMEOUT_S: Final = 5.0
 RESOLVE_HOPS: Final = 8
 NODES_AT_ONCE: Final = 32
+PACE: Final = RateLimit(calls_per_second=40.0, burst=100)
+"""Of batches to one node; a school grants a peer 50 calls a second (config/templates)."""
 OUTCOMES_REMEMBERED: Final = 256
 SEEK_AGAIN_S: Final = 300.0
 _NO_ANSWER: Final = (PeerUnreachable, UntrustedPeer)
@@ -119,6 +122,7 @@ class Posting:
         self._senders: dict[NodeName, _Sender] = {}
         self._group: asyncio.TaskGroup | None = None
         self._turns = asyncio.Semaphore(NODES_AT_ONCE)
+        self._pace = Callers(PACE)
         self._sought_s: dict[NodeName, float] = {}
         self._waiting: dict[_Key, list[asyncio.Future[Outcome]]] = {}
         self._outcomes: OrderedDict[_Key, Outcome] = OrderedDict()
@@ -187,7 +191,8 @@ class Posting:
 
     async def run(self) -> None:
         """Send, for ever, to every node that something waits for; none holds up another."""
-        left = await self._store.read(lambda tx: [backlog.to for backlog in tx.outbox.backlogs() if backlog.waiting])
+        backlogs = await self._store.read(lambda tx: tx.outbox.backlogs())
+        left = [backlog.to for backlog in backlogs if backlog.waiting or backlog.failures]
         async with asyncio.TaskGroup() as self._group:
             woken, self._senders = tuple(self._senders), {}
             self.wake((*woken, *left))
@@ -214,6 +219,8 @@ class Posting:
         if batch and sending.next_try_at_ms > self._clock.now_ms():
             sending = await self._wait(sender, sending)
             batch = await self._store.read(lambda tx: next_batch(tx, name))
+        elif batch and await self._take_turn(name):
+            batch = await self._store.read(lambda tx: next_batch(tx, name))
         sender.hurry.clear()
         if not batch:
             await self._put(sending, Sending(to=name))
@@ -231,6 +238,18 @@ class Posting:
             async with self._turns:
                 await self._send(sender, sending, batch)
         return False
+
+    async def _take_turn(self, name: NodeName) -> bool:
+        """Stay below what any node grants one peer, by letting batches grow; whether that took any time."""
+        is_late = False
+        while True:
+            try:
+                self._pace.take_turn(name, self._clock.now_ms())
+            except TooManyCalls:
+                is_late = True
+                await self._clock.sleep(1 / PACE.calls_per_second)
+            else:
+                return is_late
 
     async def _wait(self, sender: _Sender, sending: Sending) -> Sending:
         """Until the next try is due, or something gives reason to try at once, and from the beginning."""
@@ -313,7 +332,7 @@ class Posting:
             _telemetry.error("what became of an item could not be settled", exc_info=failed.error)
             code = failed.error.code if isinstance(failed.error, LlnError) else LlnError.code
             refusal = Refused(code=code, told=str(failed.error)[:TOLD_CHARS_MAX])
-            await self._store.write(lambda tx: give_up(tx, item, refusal))
+            await self._store.write(lambda tx: give_up_waiting(tx, item, refusal))
             return refusal
 
     def _tell(self, key: _Key, outcome: Outcome) -> None:

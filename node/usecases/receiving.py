@@ -32,6 +32,8 @@ from node.ports import (
 from node.ports.posting import REPLY_BYTES_MAX, TOLD_CHARS_MAX
 
 _telemetry: Final = logging.getLogger(__name__)
+PREPARING_S: Final = 10.0
+"""What is not checked by then waits for the next batch, so that the call is answered within its deadline."""
 _NOT_NOW: Final = (Unavailable, BrokenHome, PeerUnreachable)
 Applies = Callable[[Transaction], bytes]
 
@@ -70,9 +72,10 @@ class Receiving:
         Raises what the disk says when not even a refusal can be kept; the whole batch is then sent again.
         """
         held = await self._store.read(lambda tx: [tx.inbox.get(key, item.id) for item in items])
-        batch = _Batch(key, items, self._clock.now_ms())
+        batch, began_s = _Batch(key, items, self._clock.now_ms()), self._clock.monotonic_s()
         for place, (item, row) in enumerate(zip(items, held, strict=True)):
-            if row is None and not await self._prepare(batch, place, caller, item):
+            is_late = self._clock.monotonic_s() - began_s > PREPARING_S
+            if row is None and (is_late or not await self._prepare(batch, place, caller, item)):
                 break
         failed: list[Exception] = []
         async with asyncio.TaskGroup() as together:

@@ -106,6 +106,13 @@ def give_up(tx: Transaction, item: OutboxItem, why: Refused) -> None:
     )
 
 
+def give_up_waiting(tx: Transaction, item: OutboxItem, why: Refused) -> None:
+    """As `give_up`, unless a person has dropped the item meanwhile."""
+    held = tx.outbox.get(item.to, item.id)
+    if held is not None and not held.is_dead:
+        give_up(tx, held, why)
+
+
 def revive(tx: Transaction, item: OutboxItem) -> None:
     """Out of the dead letters, in its old place; `attempts` stays, so that it is another call than the last."""
     tx.outbox.put(msgspec.structs.replace(item, is_dead=False))

@@ -10,6 +10,7 @@ from federation.naming import NodeName
 from node.assembly import Node
 from node.ports import Delivered, Refused
 from node.storage.errors import StoreClosed
+from node.usecases import receiving
 from node.usecases.clearing import ItemDropped, NothingByThatName, SeveralByThatId
 from node.usecases.posting import NoSuchItem, StillOnItsWay
 from node.usecases.receiving import KindUnknown, OtherContent
@@ -24,9 +25,11 @@ class Taking:
     def __init__(self) -> None:
         self.prepared = []
         self.raises = {}
+        self.slow_s = 0
 
     async def __call__(self, sender, document):
         self.prepared.append(document)
+        await asyncio.sleep(self.slow_s)
         error = self.raises.get(document)
         if isinstance(error, Exception):
             raise error
@@ -166,6 +169,15 @@ async def test_what_is_put_off_for_long_lets_the_others_pass(nodes):
     hub.taking.raises = {}
     assert isinstance(await school.node.posting.settled(ROOT, "a", 30), Delivered)
     assert await note(hub, "taken") == b"b,a,"
+
+
+async def test_items_that_take_long_to_check_arrive_in_several_batches(nodes, monkeypatch):
+    monkeypatch.setattr(receiving, "PREPARING_S", 0.05)
+    school, hub = nodes[SCHOOL], nodes[ROOT]
+    hub.taking.slow_s = 0.06
+    await add(school, ROOT, "a", "b", "c")
+    assert isinstance(await school.node.posting.settled(ROOT, "c", 30), Delivered)
+    assert await note(hub, "taken") == b"a,b,c,"
 
 
 async def test_an_id_stands_for_one_content_at_the_receiver(nodes):

@@ -15,6 +15,7 @@ from node.ports.posting import BATCH_BYTES_MAX, BATCH_ITEMS_MAX, ITEM_BYTES_MAX
 from node.storage.errors import ItemReused
 from node.usecases.dealings import Dealings
 from node.usecases.posting import (
+    PACE,
     RETRY_FIRST_S,
     RETRY_LONGEST_PARENT_S,
     RETRY_LONGEST_S,
@@ -237,6 +238,17 @@ async def test_one_that_hangs_holds_up_nobody_else(world):
         await until(lambda: truth(world.others.called(hanging)))
         await world.add(other, "b")
         assert await posting.settled(other, "b", WAIT_S) == Delivered(reply=b"b")
+
+
+async def test_batches_to_one_node_stay_below_what_it_grants_a_peer(world):
+    to, began_ms, beyond = world.child("school"), world.clock.now_ms(), 20
+    async with world.posting() as posting:
+        for number in range(PACE.burst + beyond):
+            await world.add(to, f"{number}")
+            await posting.settled(to, f"{number}", WAIT_S)
+    took_s = (world.clock.now_ms() - began_ms) / 1_000  # nothing but waiting moves this clock
+    assert took_s >= 0.9 * beyond / PACE.calls_per_second
+    assert len(world.others.calls) == PACE.burst + beyond
 
 
 # --- what ------------------------------------------------------------------------------------------------------------
