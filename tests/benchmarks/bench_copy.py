@@ -1,21 +1,28 @@
 """A catalogue copied from child to parent, against an OAI-PMH harvest of the same records into table and index.
 
 Both sides of both run in this process over loopback: our pages go through signed calls into the parent's store; theirs
-are served by pyoai behind the standard library's WSGI server and read by scythe. Three stages: received (and, with us,
-verified), stored, searchable.
+are served by pyoai from a table of its own, behind the standard library's WSGI server, and read by scythe. What arrives
+is the same resource, field by field. Three stages: received (ours: signatures and Merkle root verified; theirs: XML
+parsed and each field checked), stored (durably, page by page), searchable (in the same index).
 """
 
 import asyncio
-import json
+import gc
 import sqlite3
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
+from statistics import median
+from urllib.parse import unquote
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import msgspec
+import uvloop
 from oaipmh import common, metadata, server
 from oaipmh_scythe import Scythe
 
@@ -26,12 +33,16 @@ from federation.naming import NodeName
 from node.assembly import Node
 from node.index.folding import standard_analysis
 from node.index.tantivy_index import TantivyIndex
-from tests.benchmarks.measuring import Figure, Flags
+from tests.benchmarks.load import Load
+from tests.benchmarks.measuring import OTHERS_SHARE_MAX, Figure, Flags
 from tests.benchmarks.two_nodes import parent_and_child
 
 NAME = "copy"
-RECORDS, RECORDS_LARGE = 20_000, 100_000
+RECORDS = 100_000
+PASSES = 3
 PAGE = 500
+WRITER_BYTES = 256_000_000
+PUBLISHER = NodeName("school.lln.internal")
 GATES = {"received": ("≥ 15", "≥ 25"), "stored": ("≥ 7", "≥ 12"), "searchable": ("≥ 2", "≥ 4")}
 WORDS = tuple(
     "课程资源学习手机老年书法烹饪摄影护理会计编程数据安全法律文化历史科学音乐舞蹈英语"[at : at + 2]
@@ -39,24 +50,37 @@ WORDS = tuple(
 )
 
 
-def run(flags: Flags) -> list[Figure]:
-    count = RECORDS_LARGE if flags.large else RECORDS
-    documents = [_document(number) for number in range(count)]
-    with tempfile.TemporaryDirectory() as folder:
-        ours = asyncio.run(_copy(Path(folder), documents))
-        theirs = _harvest(Path(folder), documents)
+def run(_: Flags) -> list[Figure]:
+    documents = [_document(number) for number in range(RECORDS)]
+    before = Load.now()
+    passes = [_one_pass(documents) for _ in range(PASSES)]
+    share = Load.now().others_share_since(before)
     return [
         Figure(
-            name=f"copy of {count:,} resources: {stage}",
-            ours=f"{count / ours[stage]:,.0f}/s",
-            rival_or_ceiling=f"{count / theirs[stage]:,.0f}/s",
-            ratio=round(theirs[stage] / ours[stage], 2),
+            name=f"copy of {RECORDS:,} resources: {stage}",
+            ours=f"{RECORDS / median(ours[stage] for ours, _ in passes):,.0f}/s",
+            rival_or_ceiling=f"{RECORDS / median(theirs[stage] for _, theirs in passes):,.0f}/s",
+            ratio=round(median(theirs[stage] / ours[stage] for ours, theirs in passes), 2),
             gate=gate,
             aim=aim,
-            note="CPU seconds of both sides together, one pass each",
+            disturbed=share is not None and share > OTHERS_SHARE_MAX,
+            note=f"CPU seconds of both sides together, median of {PASSES} passes in turns",
         )
         for stage, (gate, aim) in GATES.items()
     ]
+
+
+def _one_pass(documents: list[bytes]) -> tuple[dict[str, float], dict[str, float]]:
+    with tempfile.TemporaryDirectory() as named:
+        folder = Path(named)
+        gc.collect()
+        ours = uvloop.run(_copy(folder, documents))
+        with _providing(folder, documents) as url:
+            gc.collect()
+            received = _harvest_only(url, documents)
+            gc.collect()
+            theirs = _harvest(folder, url, len(documents))
+    return ours, {"received": received, **theirs}
 
 
 def _document(number: int) -> bytes:
@@ -71,14 +95,7 @@ def _document(number: int) -> bytes:
         licence="CC BY 4.0",
         location=f"https://school.example/{number}",
     )
-    entry = ResourcePublished(
-        publisher="school.lln.internal",
-        resource=resource,
-        review=Review(reviewer="r", criteria=CRITERIA, at_ms=1),
-        published_at_ms=1,
-        salt="A" * 22,
-    )
-    return canonical.encode(entry)
+    return _as_entry(resource)
 
 
 # --- ours ------------------------------------------------------------------------------------------------------------
@@ -91,6 +108,7 @@ async def _copy(folder: Path, documents: list[bytes]) -> dict[str, float]:
             batch = documents[start : start + 2_000]
             await child.store.write(lambda tx, batch=batch: tx.logs.append(log, batch))
         verified = await _verify_only(parent, child, log)
+        gc.collect()
         started = time.process_time()
         await child.forwarding.round(parent.name)
         stored = time.process_time() - started
@@ -163,11 +181,15 @@ class _Heads:
 
 
 class _Provider:
-    """An OAI-PMH repository over the same records, in Dublin Core, in batches of the same size."""
+    """An OAI-PMH repository over the same records in a table of its own: whole in Dublin Core, in batches of 500."""
 
-    def __init__(self, documents: list[bytes]) -> None:
-        self._documents = documents
+    def __init__(self, path: Path, documents: list[bytes]) -> None:
         self._when = datetime(2026, 1, 1)  # noqa: DTZ001  # pyoai wants naive dates
+        self._table = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._table.execute("CREATE TABLE resource (place INTEGER PRIMARY KEY, document BLOB)")
+        self._table.execute("BEGIN")
+        self._table.executemany("INSERT INTO resource VALUES (?, ?)", enumerate(documents))
+        self._table.execute("COMMIT")
 
     def identify(self) -> common.Identify:
         return common.Identify(
@@ -175,32 +197,42 @@ class _Provider:
         )
 
     def listRecords(self, metadataPrefix, set=None, from_=None, until=None, cursor=0, batch_size=PAGE):  # noqa: A002, N802, N803, PLR0917  # pyoai's names
-        return [self._record(document) for document in self._documents[cursor : cursor + batch_size]]
+        rows = self._table.execute(
+            "SELECT document FROM resource WHERE place >= ? ORDER BY place LIMIT ?", (cursor, batch_size)
+        )
+        return [self._record(document) for (document,) in rows]
 
     def _record(self, document: bytes) -> tuple[object, object, None]:
-        resource = json.loads(document)["resource"]
+        resource = msgspec.json.decode(document, type=ResourcePublished).resource
         fields = {
-            "title": [resource["title"]["zh"], resource["title"]["en"]],
-            "description": [resource["description"]["zh"]],
-            "identifier": [resource["location"]],
-            "type": [resource["type"]],
-            "rights": [resource["licence"]],
-            "publisher": ["school.lln.internal"],
+            "title": [resource.title.zh, resource.title.en],
+            "description": [resource.description.zh],
+            "identifier": [resource.location],
+            "type": [resource.type],
+            "subject": [resource.section],
+            "coverage": list(resource.audience),
+            "language": [resource.language],
+            "rights": [resource.licence],
+            "publisher": [PUBLISHER],
         }
-        return common.Header(None, resource["id"], self._when, [], False), common.Metadata(None, fields), None
+        return common.Header(None, resource.id, self._when, [], False), common.Metadata(None, fields), None
+
+    def close(self) -> None:
+        self._table.close()
 
 
-def _harvest(folder: Path, documents: list[bytes]) -> dict[str, float]:
+@contextmanager
+def _providing(folder: Path, documents: list[bytes]) -> Iterator[str]:
+    """pyoai over HTTP on loopback, and no TLS: the harvest is spared that."""
     registry = metadata.MetadataRegistry()
     registry.registerWriter("oai_dc", server.oai_dc_writer)
-    repository = server.BatchingServer(_Provider(documents), registry, resumption_batch_size=PAGE)
+    provider = _Provider(folder / "provider.db", documents)
+    repository = server.BatchingServer(provider, registry, resumption_batch_size=PAGE)
 
     def application(environ, start_response):  # WSGI
         asked = dict(pair.split("=", 1) for pair in environ["QUERY_STRING"].split("&") if "=" in pair)
-        from urllib.parse import unquote  # noqa: PLC0415
-
         body = repository.handleRequest({key: unquote(value) for key, value in asked.items()})
-        start_response("200 OK", [("Content-Type", "text/xml; charset=utf-8")])
+        start_response("200 OK", [("Content-Type", "text/xml; charset=utf-8"), ("Content-Length", str(len(body)))])
         return [body]
 
     class Quiet(WSGIRequestHandler):
@@ -208,79 +240,93 @@ def _harvest(folder: Path, documents: list[bytes]) -> dict[str, float]:
             return
 
     httpd: WSGIServer = make_server("127.0.0.1", 0, application, handler_class=Quiet)
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{httpd.server_port}/"
+    serving = threading.Thread(target=httpd.serve_forever, daemon=True)
+    serving.start()
     try:
-        started = time.process_time()
-        if sum(1 for _ in _records(url)) != len(documents):
-            raise RuntimeError("the harvest is not whole")
-        received = time.process_time() - started
-        return {"received": received, **_harvest_into(folder, url, len(documents))}
+        yield f"http://127.0.0.1:{httpd.server_port}/"
     finally:
         httpd.shutdown()
+        serving.join()
+        httpd.server_close()
+        provider.close()
 
 
-def _records(url: str) -> Iterator[dict[str, list[str]]]:
+def _records(url: str) -> Iterator[Resource]:
+    """Each record as a resource that has been checked, field by field: what a harvester may believe without proof."""
     with Scythe(url) as scythe:
         for record in scythe.list_records(metadata_prefix="oai_dc"):
-            yield {"id": [record.header.identifier], **record.get_metadata()}
+            yield _resource_of(record.header.identifier, record.metadata)
 
 
-def _harvest_into(folder: Path, url: str, count: int) -> dict[str, float]:
+def _resource_of(identifier: str, fields: dict[str, list[str]]) -> Resource:
+    zh, en = fields["title"]
+    described = {
+        "id": identifier,
+        "title": {"zh": zh, "en": en},
+        "description": {"zh": fields["description"][0]},
+        "type": fields["type"][0],
+        "section": fields["subject"][0],
+        "audience": fields["coverage"],
+        "language": fields["language"][0],
+        "licence": fields["rights"][0],
+        "location": fields["identifier"][0],
+    }
+    return msgspec.convert(described, Resource)
+
+
+def _harvest_only(url: str, documents: list[bytes]) -> float:
+    started = time.process_time()
+    received = last = 0
+    for last in _records(url):  # noqa: B007  # the last is looked at below
+        received += 1
+    taken = time.process_time() - started
+    if received != len(documents) or last != msgspec.json.decode(documents[-1], type=ResourcePublished).resource:
+        raise RuntimeError("the harvest is not whole")
+    return taken
+
+
+def _harvest(folder: Path, url: str, count: int) -> dict[str, float]:
     database = sqlite3.connect(folder / "harvest.db", isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
-    database.execute("CREATE TABLE record (id TEXT PRIMARY KEY, document BLOB) WITHOUT ROWID")
+    database.execute("CREATE TABLE record (id TEXT PRIMARY KEY, document BLOB)")
     started = time.process_time()
-    batch: list[tuple[str, bytes]] = []
-    for fields in _records(url):
-        batch.append((fields["id"][0], json.dumps(fields).encode()))
-        if len(batch) == PAGE:
-            _insert(database, batch)
-            batch = []
-    _insert(database, batch)
+    records = _records(url)
+    while batch := [(resource.id, _as_entry(resource)) for resource in islice(records, PAGE)]:
+        database.execute("BEGIN")
+        database.executemany("INSERT OR REPLACE INTO record VALUES (?, ?)", batch)
+        database.execute("COMMIT")
     stored = time.process_time() - started
     asyncio.run(_index_harvest(folder, database))
     searchable = time.process_time() - started
     if database.execute("SELECT count(*) FROM record").fetchone()[0] != count:
         raise RuntimeError("the table is not whole")
+    database.close()
     return {"stored": stored, "searchable": searchable}
-
-
-def _insert(database: sqlite3.Connection, batch: list[tuple[str, bytes]]) -> None:
-    database.execute("BEGIN")
-    database.executemany("INSERT OR REPLACE INTO record VALUES (?, ?)", batch)
-    database.execute("COMMIT")
 
 
 async def _index_harvest(folder: Path, database: sqlite3.Connection) -> None:
     root = NodeName("lln.internal")
     index = TantivyIndex(
-        folder / "harvest-index", analysis=standard_analysis(), own_name=root, root=root, writer_bytes=256_000_000
+        folder / "harvest-index", analysis=standard_analysis(), own_name=root, root=root, writer_bytes=WRITER_BYTES
     )
-    rows = database.execute("SELECT document FROM record")
+    rows = database.execute("SELECT document FROM record ORDER BY rowid")
     position = 0
     while chunk := rows.fetchmany(1_000):
-        entries = [(position + at, _as_entry(json.loads(row[0]))) for at, row in enumerate(chunk)]
+        entries = [(position + at, row[0]) for at, row in enumerate(chunk)]
         position += len(chunk)
-        await index.apply(NodeName("school.lln.internal"), entries, upto=position)
+        await index.apply(PUBLISHER, entries, upto=position)
     await index.commit()
+    if index.count() != position:
+        raise RuntimeError("the harvest's index is not whole")
     await index.close()
 
 
-def _as_entry(fields: dict[str, list[str]]) -> bytes:
-    """What a harvester has to make of Dublin Core before it can be indexed like anything else."""
-    resource = Resource(
-        id=fields["id"][0],
-        title=BilingualLine(zh=fields["title"][0], en=fields["title"][1]),
-        description=BilingualProse(zh=fields["description"][0]),
-        type="online_course",
-        section="workplace_skills",
-        location=fields["identifier"][0],
-    )
+def _as_entry(resource: Resource) -> bytes:
+    """The document by which a harvested resource is kept and indexed like anything else."""
     return canonical.encode(
         ResourcePublished(
-            publisher="school.lln.internal",
+            publisher=PUBLISHER,
             resource=resource,
             review=Review(reviewer="r", criteria=CRITERIA, at_ms=1),
             published_at_ms=1,
