@@ -102,7 +102,7 @@ class AlsoAt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     likeness: Literal["identical", "same", "possibly_the_same"]
 
 
-class Hit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Hit(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One card: a resource as its publisher describes it, how well it fits, and how old this copy of it is.
 
     `age_s`: seconds since its publisher last confirmed the log it stands in, None for the answering node's own.

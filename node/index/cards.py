@@ -23,7 +23,7 @@ BORDER: Final = "\ua78f\ua78f"
 _BETWEEN: Final = f" {BORDER} "
 
 
-class IndexedCard(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class IndexedCard(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """What is kept beside the postings: the card as it is shown, its tokens for rescoring, its texts for a snippet."""
 
     card: Hit
@@ -33,7 +33,7 @@ class IndexedCard(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     descriptions: tuple[str, ...]
 
 
-class IndexedDocument(msgspec.Struct, frozen=True, kw_only=True):
+class IndexedDocument(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One resource, ready to be indexed; token fields as `federation.scoring.joined` has them."""
 
     key: str
@@ -58,10 +58,15 @@ def document_of(
         return RemovedDocument(key=f"{publisher}#{entry.id}")
     resource = entry.resource
     described = [text for text in (resource.description.zh, resource.description.en) if text]
-    title = _folded(analysis, (resource.title.zh, resource.title.en))
-    keywords = _folded(analysis, resource.keywords)
-    description = _folded(analysis, described)
-    body = _BETWEEN.join((description, _folded(analysis, (resource.provider, resource.contributor))))
+    title, keywords, description, named = analysis.fold_each(
+        (
+            _as_one((resource.title.zh, resource.title.en)),
+            _as_one(resource.keywords),
+            _as_one(described),
+            _as_one((resource.provider, resource.contributor)),
+        )
+    )
+    body = _BETWEEN.join((description, named))
     title_characters = characters_of(title)
     return IndexedDocument(
         key=f"{publisher}#{resource.id}",
@@ -96,9 +101,9 @@ def snippet_of(descriptions: Sequence[str], terms: Sequence[str]) -> str:
     return descriptions[0][:SNIPPET_CHARS] if descriptions else ""
 
 
-def _folded(analysis: Analysis, texts: Sequence[str]) -> str:
+def _as_one(texts: Sequence[str]) -> str:
     """Several texts as one, with a border that no phrase reaches over."""
-    return analysis.fold(_BETWEEN.join([text for text in texts if text]))
+    return _BETWEEN.join(filter(None, texts))
 
 
 def _fingerprint(title: str, description: str) -> str:

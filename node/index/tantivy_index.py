@@ -183,10 +183,11 @@ class TantivyIndex:
             indexed = self._read(document)
             if indexed is not None:
                 newest[indexed.key] = indexed
+        schema = self._index.schema
         for key, indexed in newest.items():
             self._writer.delete_documents_by_term("key", key)
             if isinstance(indexed, IndexedDocument):
-                self._writer.add_document(as_tantivy(indexed))
+                self._writer.add_document(as_tantivy(indexed, schema))
 
     def _remove(self, publisher: str) -> None:
         if self._writer is None:
