@@ -10,10 +10,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from federation.naming import NameField, NodeName, is_within, lineage, parent_of
+from federation.naming import NameField, NodeName, is_name, is_within, lineage, parent_of
 
 TOPIC: Final = "catalogue"
 DOCUMENT_BYTES_MAX = 65_536
+_PUBLISHERS_REMEMBERED_MAX: Final = 4_096
 
 ResourceType = Literal[
     "online_course",
@@ -48,7 +49,7 @@ Salt = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22}$")]
 EpochMs = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
-class BilingualLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class BilingualLine(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A short text in Chinese, English or both; at least one is not empty (checked where it is read)."""
 
     zh: Line = ""
@@ -58,25 +59,25 @@ class BilingualLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         return self.zh or self.en
 
 
-class BilingualProse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class BilingualProse(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     zh: Prose = ""
     en: Prose = ""
 
 
-class ResourceLevel(msgspec.Struct, frozen=True, kw_only=True):
+class ResourceLevel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A level within a named scheme; schemes are data and never compared without a crosswalk."""
 
     scheme: Annotated[str, Meta(min_length=1, max_length=64)]
     value: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
-class Accessibility(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Accessibility(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     captions: bool = False
     transcript: bool = False
     large_type: bool = False
 
 
-class ShareScope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ShareScope(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """How far a resource may travel; `ancestor` is set for, and only for, `subtree`."""
 
     reach: Literal["node", "siblings", "subtree", "network"]
@@ -90,7 +91,7 @@ class ShareScope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"subtree {self.ancestor}" if self.ancestor else self.reach
 
 
-class Review(msgspec.Struct, frozen=True, kw_only=True):
+class Review(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """That somebody other than the author found all seven criteria met."""
 
     reviewer: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -98,7 +99,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: EpochMs
 
 
-class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What can be learnt from, described in the terms of GLOSSARY.md §Resource.
 
     `hours` in whole hours; `credits` in hundredths; `identifiers` are strong ones ("isbn:…", "doi:…", "course:…",
@@ -133,7 +134,9 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
-class ResourcePublished(msgspec.Struct, frozen=True, kw_only=True, tag_field="entry", tag="resource_published"):
+class ResourcePublished(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="entry", tag="resource_published"
+):
     """A reviewed version enters the catalogue, in place of every earlier version of the same id."""
 
     publisher: NameField
@@ -163,26 +166,26 @@ def scope_of(entry: CatalogueEntry) -> ShareScope:
     return entry.resource.share_scope if isinstance(entry, ResourcePublished) else entry.share_scope
 
 
-class _ResourceReach(msgspec.Struct, frozen=True, kw_only=True):
-    id: ResourceId
+class _ResourceReach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    id: str
     share_scope: ShareScope = ShareScope(reach="network")
 
 
-class _PublishedReach(msgspec.Struct, frozen=True, kw_only=True, tag_field="entry", tag="resource_published"):
-    publisher: NameField
+class _PublishedReach(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="entry", tag="resource_published"):
+    publisher: str
     resource: _ResourceReach
 
 
-class _WithdrawnReach(msgspec.Struct, frozen=True, kw_only=True, tag_field="entry", tag="resource_withdrawn"):
-    publisher: NameField
-    id: ResourceId
+class _WithdrawnReach(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="entry", tag="resource_withdrawn"):
+    publisher: str
+    id: str
     share_scope: ShareScope
 
 
 _reach = msgspec.json.Decoder(_PublishedReach | _WithdrawnReach)
 
 
-class Reach(msgspec.Struct, frozen=True, kw_only=True):
+class Reach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a copy has to know of an entry: whose it is, of which resource, how far it goes, and what it does."""
 
     publisher: NodeName
@@ -197,14 +200,19 @@ def reach_of(document: bytes) -> Reach | None:
         read = _reach.decode(document)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+    publisher = _publisher(read.publisher)
+    if publisher is None:
+        return None
     if isinstance(read, _PublishedReach):
-        return Reach(
-            publisher=NodeName(read.publisher),
-            id=read.resource.id,
-            scope=read.resource.share_scope,
-            is_publication=True,
-        )
-    return Reach(publisher=NodeName(read.publisher), id=read.id, scope=read.share_scope, is_publication=False)
+        told = read.resource
+        return Reach(publisher=publisher, id=told.id, scope=told.share_scope, is_publication=True)
+    return Reach(publisher=publisher, id=read.id, scope=read.share_scope, is_publication=False)
+
+
+@lru_cache(maxsize=_PUBLISHERS_REMEMBERED_MAX)
+def _publisher(found: str) -> NodeName | None:
+    """The one field whose form decides what may be seen; all entries of a log bear the same few names."""
+    return NodeName(found) if is_name(found) else None
 
 
 @lru_cache(maxsize=4_096)

@@ -107,8 +107,11 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
     return sign_note(text, checkpoint.origin, signer)
 
 
+@lru_cache(maxsize=_NOTES_REMEMBERED_MAX)
 def open_checkpoint(note: bytes, *, origin: str, key: NodeKey) -> VerifiedCheckpoint:
     """The checkpoint of the log `origin`, signed by `key`; other signatures are ignored.
+
+    Every page of a copy comes under the same note, so what has been verified is remembered, and only that.
 
     Raises MalformedNote, WrongOrigin, BadCheckpointSignature.
     """

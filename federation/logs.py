@@ -6,8 +6,8 @@ come (`sync.py`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from typing import Final, Literal, Self, get_args
+from itertools import accumulate, islice
+from typing import Final, Literal, Self, cast, get_args
 
 import msgspec
 
@@ -123,7 +123,7 @@ class LogHead(msgspec.Struct, frozen=True, kw_only=True):
         return Checkpoint(origin=self.log.origin_line, size=self.size, root=self.root())
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One entry as it travels and is kept: in full, or withheld, when only its leaf hash is there.
 
     A full entry has no hash of its own that anybody could believe: it is computed from the document.
@@ -144,9 +144,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     def leaf_hash(self) -> bytes:
         return self.withheld_hash if self.document is None else merkle.leaf_hash(self.document)
 
-    @property
-    def size_bytes(self) -> int:
-        return len(self.withheld_hash if self.document is None else self.document)
+
+def leaf_hashes_of(entries: Sequence[Entry]) -> list[bytes]:
+    """The leaf hash of each entry, in order."""
+    documents = [entry.document for entry in entries]
+    if None not in documents:
+        return merkle.leaf_hashes(cast("list[bytes]", documents))
+    return [entry.leaf_hash for entry in entries]
+
+
+def _sizes_of(entries: Sequence[Entry]) -> list[int]:
+    return [len(entry.withheld_hash if entry.document is None else entry.document) for entry in entries]
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,14 +191,12 @@ def append(head: LogHead, documents: Sequence[bytes]) -> Appended:
 
 def take_page(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """As many of the entries, from the first on, as one page may carry: at least one, if there is one."""
-    taken: list[Entry] = []
-    room = PAGE_BYTES_MAX
-    for entry in islice(entries, ENTRIES_MAX):
-        room -= entry.size_bytes
-        if room < 0 and taken:
-            break
-        taken.append(entry)
-    return tuple(taken)
+    found = list(islice(entries, ENTRIES_MAX))
+    sizes = _sizes_of(found)
+    if sum(sizes) <= PAGE_BYTES_MAX:
+        return tuple(found)
+    fitting = sum(1 for so_far in accumulate(sizes) if so_far <= PAGE_BYTES_MAX)
+    return tuple(found[: max(1, fitting)])
 
 
 def rows_for_page(end: int, note: bytes) -> tuple[int, ...]:
@@ -244,7 +250,7 @@ def accept_page(head: LogHead, page: Page, *, key: NodeKey, held_checkpoint: Ver
         raise MalformedPage(str(head.log), f"ends at {page.end}, its checkpoint at {checkpoint.size}")
     # 5. A full entry's leaf hash is computed here, never believed (RFC 9162 §2.1.1).
     skipped = min(head.size - page.start, len(page.entries))
-    extended = head.frontier.extend([entry.leaf_hash for entry in page.entries[skipped:]])
+    extended = head.frontier.extend(leaf_hashes_of(page.entries[skipped:]))
     # 6. The log up to the page's end is the beginning of what was signed (RFC 9162 §2.1.4.2).
     if page.end < head.size:
         return _only_repeated(head, held_checkpoint, checkpoint, skipped)
@@ -264,16 +270,14 @@ def _check_bounds(page: Page) -> None:
         raise ProofTooLong(subject, f"{len(page.consistency_proof)} hashes, at most {merkle.PROOF_HASHES_MAX}")
     if len(page.entries) > ENTRIES_MAX:
         raise OversizePage(subject, f"{len(page.entries)} entries, at most {ENTRIES_MAX}")
-    total = 0
+    sizes = _sizes_of(page.entries)
+    if max(sizes, default=0) > DOCUMENT_BYTES_MAX:
+        raise OversizePage(subject, f"a document of {max(sizes)} bytes, at most {DOCUMENT_BYTES_MAX}")
+    if sum(sizes) > PAGE_BYTES_MAX:
+        raise OversizePage(subject, f"{sum(sizes)} bytes, at most {PAGE_BYTES_MAX}")
     for entry in page.entries:
-        size = entry.size_bytes
-        total += size
-        if size > DOCUMENT_BYTES_MAX:
-            raise OversizePage(subject, f"a document of {size} bytes, at most {DOCUMENT_BYTES_MAX}")
-        if entry.document is None and size != HASH_BYTES:
-            raise MalformedPage(subject, f"a withheld entry with a hash of {size} bytes")
-    if total > PAGE_BYTES_MAX:
-        raise OversizePage(subject, f"{total} bytes, at most {PAGE_BYTES_MAX}")
+        if entry.document is None and len(entry.withheld_hash) != HASH_BYTES:
+            raise MalformedPage(subject, f"a withheld entry with a hash of {len(entry.withheld_hash)} bytes")
 
 
 def _check_growth(log: LogId, held: VerifiedCheckpoint, found: VerifiedCheckpoint) -> None:

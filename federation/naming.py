@@ -53,6 +53,11 @@ def parse_name(text: str) -> NodeName:
     return NodeName(name)
 
 
+def is_name(text: str) -> bool:
+    """Whether a text is a node name as it is written: what `NameField` lets through."""
+    return len(text) <= NAME_CHARS_MAX and _NAME.match(text) is not None
+
+
 def child_name(label: str, authority: NodeName) -> NodeName:
     """The name of the node `label` directly below `authority`; raises MalformedName."""
     if not _ONE_LABEL.match(label):

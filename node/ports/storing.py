@@ -1,6 +1,7 @@
 """The database, as use cases see it: rows, one transaction over all of them, and the index derived from it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
@@ -168,6 +169,10 @@ class ResourceRows(Protocol):
     def get(self, resource_id: str) -> ResourceRow | None: ...
 
     def many(self, resource_ids: Sequence[str]) -> Mapping[str, ResourceRow]: ...
+
+    def in_force(self, start: int, end: int) -> AbstractSet[int]:
+        """The `log_index` of every row that has one from `start` up to, not including, `end`."""
+        ...
 
     def list(self, states: Sequence[ResourceState], after: str, limit: int) -> Sequence[ResourceRow]:
         """Ordered by id, those after `after`; every state when `states` is empty."""

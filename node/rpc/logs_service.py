@@ -48,12 +48,12 @@ def logs_service(inbound: LogsInbound) -> Service:
         start = wire.within("start", asked.start, wire.NUMBER_MAX)
         limit = wire.within("limit", asked.limit, ENTRIES_MAX)
         page = await inbound.read(call.caller.name, asked.topic, start, limit)
-        return logs_pb2.ReadReply(page=wire_logs.write_page(page))
+        return wire_logs.write_read(page)
 
     async def recall(call: AdmittedCall, asked: logs_pb2.ReadRequest) -> logs_pb2.ReadReply:
         start = wire.within("start", asked.start, wire.NUMBER_MAX)
         page = await inbound.recall(call.caller.name, asked.topic, start)
-        return logs_pb2.ReadReply(page=wire_logs.write_page(page))
+        return wire_logs.write_read(page)
 
     async def watch(_: AdmittedCall, asked: logs_pb2.WatchRequest) -> AsyncGenerator[logs_pb2.Head, None]:
         wire.within("topics", len(asked.topics), wire_logs.TOPICS_WATCHED_MAX)

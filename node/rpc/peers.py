@@ -150,7 +150,7 @@ class GrpcPeers:
         return held
 
     async def push(self, to: NodeName, page: Page, confirmed_at_ms: int, *, timeout_s: float) -> PushReceipt:
-        asked = logs_pb2.PushRequest(page=wire_logs.write_page(page), confirmed_at_ms=confirmed_at_ms)
+        asked = wire_logs.write_push(page, confirmed_at_ms)
         receipt = _reading(logs_pb2.PushReply, lambda told: wire_logs.read_receipt(told, page.log))
         return await self._ask(to, "/lln.v1.Logs/Push", asked, timeout_s=timeout_s, read=receipt)
 

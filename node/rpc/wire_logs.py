@@ -5,6 +5,7 @@ What lives here: form and bounds, so that nothing larger than a page is ever bui
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from federation.logs import DOCUMENT_BYTES_MAX, ENTRIES_MAX, PAGE_BYTES_MAX, TOPICS, Entry, LogId, Page
@@ -30,25 +31,30 @@ def read_log_id(origin: str, topic: str) -> LogId:
 
 
 def write_page(page: Page) -> logs_pb2.Page:
-    return logs_pb2.Page(
-        origin=page.log.origin,
-        topic=page.log.topic,
-        start=page.start,
-        entries=map(_write_entry, page.entries),
-        checkpoint=page.checkpoint_note,
-        consistency=page.consistency_proof,
-    )
+    message = logs_pb2.Page()
+    _fill(message, page)
+    return message
+
+
+def write_push(page: Page, confirmed_at_ms: int) -> logs_pb2.PushRequest:
+    message = logs_pb2.PushRequest(confirmed_at_ms=confirmed_at_ms)
+    _fill(message.page, page)
+    return message
+
+
+def write_read(page: Page) -> logs_pb2.ReadReply:
+    message = logs_pb2.ReadReply()
+    _fill(message.page, page)
+    return message
 
 
 def read_page(message: logs_pb2.Page) -> Page:
     within("entries", len(message.entries), ENTRIES_MAX)
     within("hashes in a proof", len(message.consistency), PROOF_HASHES_MAX)
-    entries = tuple(map(_read_entry, message.entries))
-    within("page, bytes", sum(entry.size_bytes for entry in entries), PAGE_BYTES_MAX)
     return Page(
         log=read_log_id(message.origin, message.topic),
         start=within("start", message.start, NUMBER_MAX),
-        entries=entries,
+        entries=_read_entries(message),
         checkpoint_note=read_bytes("checkpoint", message.checkpoint, NOTE_BYTES_MAX),
         consistency_proof=tuple(map(_read_hash, message.consistency)),
     )
@@ -116,19 +122,34 @@ def read_held(message: logs_pb2.HeldReply) -> list[HeldLog]:
     ]
 
 
-def _write_entry(entry: Entry) -> logs_pb2.Entry:
-    if entry.document is None:
-        return logs_pb2.Entry(withheld=entry.withheld_hash)
-    return logs_pb2.Entry(document=entry.document)
+def _fill(message: logs_pb2.Page, page: Page) -> None:
+    """In place, within the message that will be sent: a page that is handed over is copied, with all it holds."""
+    message.origin, message.topic, message.start = page.log.origin, page.log.topic, page.start
+    message.entries.extend(
+        [entry.withheld_hash if entry.document is None else entry.document for entry in page.entries]
+    )
+    message.withheld.extend([place for place, entry in enumerate(page.entries) if entry.document is None])
+    message.checkpoint = page.checkpoint_note
+    message.consistency.extend(page.consistency_proof)
 
 
-def _read_entry(message: logs_pb2.Entry) -> Entry:
-    which = message.WhichOneof("entry")
-    if which == "document":
-        return Entry.full(read_bytes("document", message.document, DOCUMENT_BYTES_MAX))
-    if which == "withheld":
-        return Entry.withheld(_read_hash(message.withheld))
-    raise MalformedMessage("page", "an entry that is neither a document nor withheld")
+def _read_entries(message: logs_pb2.Page) -> tuple[Entry, ...]:
+    within("withheld entries", len(message.withheld), len(message.entries))
+    contents, places = list(message.entries), list(message.withheld)
+    sizes = list(map(len, contents))
+    within("document, bytes", max(sizes, default=0), DOCUMENT_BYTES_MAX)
+    within("page, bytes", sum(sizes), PAGE_BYTES_MAX)
+    entries = list(map(Entry, contents))
+    if places:
+        if not _is_ascending(places) or places[-1] >= len(contents):
+            raise MalformedMessage("page", f"{len(places)} withheld places that are not those of its entries")
+        for place in places:
+            entries[place] = Entry.withheld(_read_hash(contents[place]))
+    return tuple(entries)
+
+
+def _is_ascending(places: Sequence[int]) -> bool:
+    return all(one < next_ for one, next_ in pairwise(places))
 
 
 def _read_hash(found: bytes) -> bytes:

@@ -19,7 +19,7 @@ from federation.merkle import HASH_BYTES, Frontier
 from federation.naming import NodeName
 from node.ports import ForkEvidence, Holding, StoredLog
 from node.storage.errors import LogMovedOn, NotOwnLog
-from node.storage.rows import FEW, MANY, Tables, Writes, marks, padded
+from node.storage.rows import Tables, Writes, by_width, padded
 
 Seal = Callable[[LogHead], bytes]
 
@@ -34,15 +34,14 @@ LOG_PUT: Final = (
 LOG_CONFIRM: Final = "UPDATE log SET note = ?, confirmed_at_ms = ? WHERE origin = ? AND topic = ?"
 ENTRY_PUT: Final = "INSERT INTO log_entry (log_id, idx, hashes, document) VALUES (?, ?, ?, ?)"
 ENTRIES: Final = (
-    "SELECT document, hashes FROM log_entry"
+    "SELECT document, CASE WHEN document IS NULL THEN hashes END FROM log_entry"
     " WHERE log_id = (SELECT id FROM log WHERE origin = ? AND topic = ?) AND idx >= ? ORDER BY idx LIMIT ?"
 )
 HASHES: Final = (
     "SELECT idx, hashes FROM log_entry"
     " WHERE log_id = (SELECT id FROM log WHERE origin = ? AND topic = ?) AND idx IN ({})"
 )
-HASHES_FEW: Final = HASHES.format(marks(FEW))
-HASHES_MANY: Final = HASHES.format(marks(MANY))
+HASHES_BY_WIDTH: Final = by_width(HASHES)
 FORK_PUT: Final = (
     "INSERT INTO fork (origin, topic, evidence, one, other, found_by, found_at_ms, reported)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (origin, topic, evidence) DO UPDATE SET reported = excluded.reported"
@@ -183,7 +182,7 @@ class StoredLogs:
 
     def entries(self, log: LogId, start: int, limit: int) -> Sequence[Entry]:
         rows = self._tables.rows(ENTRIES, (log.origin, log.topic, start, limit))
-        found = [Entry.full(document) if document is not None else _withheld(hashes) for document, hashes in rows]
+        found = [Entry(document) if document is not None else _withheld(hashes) for document, hashes in rows]
         growing = self._growing.get(log)
         if growing and len(found) < limit:
             first = max(0, start - growing.stored.head.size)
@@ -194,8 +193,7 @@ class StoredLogs:
         wanted = list(indexes)
         found: dict[int, bytes] = {}
         for width, run in padded(wanted):
-            sql = HASHES_FEW if width == FEW else HASHES_MANY
-            found.update(self._tables.rows(sql, (log.origin, log.topic, *run)))
+            found.update(self._tables.rows(HASHES_BY_WIDTH[width], (log.origin, log.topic, *run)))
         growing = self._growing.get(log)
         if growing:
             first = growing.stored.head.size

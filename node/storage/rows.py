@@ -5,6 +5,7 @@ that only one engine understands. Parameters are written `?`; lists of ids have 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from node.storage.errors import AnswerKeptAlready, DatabaseBroken
 
 D = TypeVar("D")
 FEW: Final = 8
+SOME: Final = 32
 MANY: Final = 128
 
 
@@ -48,11 +50,16 @@ def marks(count: int) -> str:
 
 
 def padded(ids: Sequence[Any]) -> Iterable[tuple[int, Sequence[Any]]]:
-    """The ids in runs of FEW or MANY, the last of a run repeated until it is full; each with the run's length."""
+    """The ids in runs of FEW, SOME or MANY, the last of a run repeated until it is full; each with the run's length."""
     for start in range(0, len(ids), MANY):
         run = list(ids[start : start + MANY])
-        width = FEW if len(run) <= FEW else MANY
+        width = next(width for width in (FEW, SOME, MANY) if len(run) <= width)
         yield width, [*run, *run[-1:] * (width - len(run))]
+
+
+def by_width(sql: str) -> Mapping[int, str]:
+    """A statement for each length that `padded` gives a run."""
+    return {width: sql.format(marks(width)) for width in (FEW, SOME, MANY)}
 
 
 class Document(Generic[D]):
@@ -91,14 +98,15 @@ INVITE_PUT: Final = (
 )
 RESOURCE_GET: Final = "SELECT document FROM resource WHERE id = ?"
 RESOURCE_SOME: Final = "SELECT document FROM resource WHERE id IN ({})"
-RESOURCE_FEW: Final = RESOURCE_SOME.format(marks(FEW))
-RESOURCE_MANY: Final = RESOURCE_SOME.format(marks(MANY))
+RESOURCE_BY_WIDTH: Final = by_width(RESOURCE_SOME)
 RESOURCE_LIST: Final = "SELECT document FROM resource WHERE id > ? ORDER BY id LIMIT ?"
 RESOURCE_IN_STATE: Final = "SELECT document FROM resource WHERE state = ? AND id > ? ORDER BY id LIMIT ?"
 RESOURCE_COUNTS: Final = "SELECT state, count(*) FROM resource GROUP BY state"
+RESOURCE_IN_FORCE: Final = "SELECT log_index FROM resource WHERE log_index >= ? AND log_index < ?"
 RESOURCE_PUT: Final = (
-    "INSERT INTO resource (id, state, document) VALUES (?, ?, ?)"
-    " ON CONFLICT (id) DO UPDATE SET state = excluded.state, document = excluded.document"
+    "INSERT INTO resource (id, state, log_index, document) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET"
+    " state = excluded.state, log_index = excluded.log_index, document = excluded.document"
 )
 ANSWER_GET: Final = (
     "SELECT call_sha256, method, payload_sha256, call_header, call_signature, status, body, at_ms"
@@ -158,9 +166,11 @@ class StoredResources:
     def many(self, resource_ids: Sequence[str]) -> Mapping[str, ResourceRow]:
         found: dict[str, ResourceRow] = {}
         for width, ids in padded(resource_ids):
-            sql = RESOURCE_FEW if width == FEW else RESOURCE_MANY
-            found.update((row.id, row) for row in _RESOURCE.all(self._tables.rows(sql, ids)))
+            found.update((row.id, row) for row in _RESOURCE.all(self._tables.rows(RESOURCE_BY_WIDTH[width], ids)))
         return found
+
+    def in_force(self, start: int, end: int) -> AbstractSet[int]:
+        return frozenset(index for (index,) in self._tables.rows(RESOURCE_IN_FORCE, (start, end)))
 
     def list(self, states: Sequence[ResourceState], after: str, limit: int) -> Sequence[ResourceRow]:
         if not states:
@@ -174,7 +184,7 @@ class StoredResources:
 
     def put(self, rows: Sequence[ResourceRow]) -> None:
         for row in rows:
-            self._tables.put_off(RESOURCE_PUT, (row.id, row.state, _encode(row)))
+            self._tables.put_off(RESOURCE_PUT, (row.id, row.state, row.log_index, _encode(row)))
 
 
 class StoredAnswers:

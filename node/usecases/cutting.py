@@ -4,10 +4,11 @@ What lives here: which entries travel in full and which as their hash, for every
 not: sending it, or the decision about visibility itself (`federation/catalogue.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from federation import catalogue
-from federation.catalogue import Reach, is_visible, reach_of
+from federation.catalogue import Reach, ShareScope, is_visible, reach_of
 from federation.logs import ENTRIES_MAX, Entry, LogId, Page, make_page, rows_for_page, take_page
 from federation.merkle import leaf_hash
 from federation.naming import NodeName
@@ -35,22 +36,34 @@ class Cutting:
         self, tx: Transaction, log: LogId, entries: Sequence[Entry], start: int, viewer: NodeName
     ) -> Sequence[Entry]:
         reaches = [reach_of(entry.document) if entry.document is not None else None for entry in entries]
-        live = self._live_indexes(tx, log, reaches)
+        superseded = self._superseded(tx, log, reaches, start)
+        audiences = {(reach.publisher, reach.scope) for reach in reaches if reach}
+        admitting = {audience for audience in audiences if self._admits(audience, viewer)}
+        if audiences == admitting and not superseded and None not in reaches:
+            return entries
         return [
             entry
-            if entry.document is None or (reach and self._is_sent(reach, start + at, viewer, live))
+            if entry.document is None
+            or (reach and (reach.publisher, reach.scope) in admitting and index not in superseded)
             else Entry.withheld(leaf_hash(entry.document))
-            for at, (entry, reach) in enumerate(zip(entries, reaches, strict=True))
+            for index, (entry, reach) in enumerate(zip(entries, reaches, strict=True), start)
         ]
 
-    def _live_indexes(self, tx: Transaction, log: LogId, reaches: Sequence[Reach | None]) -> Mapping[str, int | None]:
-        """Where the version in force of each own resource stands; of others' logs nothing is known but what is said."""
+    def _superseded(self, tx: Transaction, log: LogId, reaches: Sequence[Reach | None], start: int) -> AbstractSet[int]:
+        """Where own publications stand that are not in force; of others' logs nothing is known but what is said."""
         if log.origin != self._own_name:
-            return {}
-        ids = tuple({reach.id for reach in reaches if reach and reach.is_publication})
-        return {found: row.log_index for found, row in tx.resources.many(ids).items()}
+            return frozenset()
+        in_force = tx.resources.in_force(start, start + len(reaches))
+        if len(in_force) == len(reaches):
+            return frozenset()
+        others = {
+            index: reach.id
+            for index, reach in enumerate(reaches, start)
+            if reach and reach.is_publication and index not in in_force
+        }
+        known = tx.resources.many(tuple(set(others.values())))  # an entry of no known resource goes as it is
+        return {index for index, id_ in others.items() if id_ in known}
 
-    def _is_sent(self, reach: Reach, index: int, viewer: NodeName, live: Mapping[str, int | None]) -> bool:
-        if reach.is_publication and live.get(reach.id, index) != index:
-            return False
-        return is_visible(reach.scope, publisher=reach.publisher, viewer=viewer, root=self._root)
+    def _admits(self, audience: tuple[NodeName, ShareScope], viewer: NodeName) -> bool:
+        publisher, scope = audience
+        return is_visible(scope, publisher=publisher, viewer=viewer, root=self._root)

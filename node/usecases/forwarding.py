@@ -5,6 +5,7 @@ What lives here: what is due, and the loop that keeps going. What must not: what
 """
 
 import asyncio
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from federation.sync import Progress, backoff_s
 from node.ports import Clock, Peers, PushReceipt, Randomness, Store, StoredLog, Transaction
 from node.usecases.cutting import Cutting
 from node.usecases.dealings import Dealings
+
+RECEIPT_EVERY_S: Final = 1.0
+"""While page follows page, what the parent says of the pages before the last is kept no more often than this."""
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +60,7 @@ class Forwarding:
         self._progress: dict[LogId, Progress] | None = None
         self._refused: dict[LogId, str] = {}
         self._wake = asyncio.Event()
+        self._kept_s = 0.0
 
     def wake(self) -> None:
         """Something grew; called from the event loop after a commit."""
@@ -126,7 +131,10 @@ class Forwarding:
         receipt = await self._peers.push(parent, page, confirmed, timeout_s=self._pace.call_timeout_s)
         self._dealings.succeeded(parent)
         self._refused.pop(stored.log, None)
-        await self._store.write(lambda tx: self._keep_receipt(tx, stored, receipt))
+        is_done = receipt.size >= stored.head.size or receipt.size <= progress.size
+        if is_done or self._clock.monotonic_s() - self._kept_s >= RECEIPT_EVERY_S:
+            await self._store.write(lambda tx: self._keep_receipt(tx, stored, receipt))
+            self._kept_s = self._clock.monotonic_s()
         if receipt.size <= progress.size < stored.head.size:  # a page that brought nothing is never tried at once again
             raise BadLog(stored.log.origin_line, f"the parent took a page and still holds {receipt.size}")
         behind = any(holding.indexed < stored.head.size for holding in receipt.holdings)

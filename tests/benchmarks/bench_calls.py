@@ -13,7 +13,7 @@ import itertools
 import uvloop
 
 from node.rpc import wire, wire_logs
-from protos.lln.v1 import catalogue_pb2_grpc, directory_pb2, directory_pb2_grpc, logs_pb2, logs_pb2_grpc
+from protos.lln.v1 import catalogue_pb2_grpc, directory_pb2, directory_pb2_grpc, logs_pb2_grpc
 from tests.benchmarks.call_nodes import (
     DESCRIPTION,
     PAGE,
@@ -64,7 +64,7 @@ async def figures(served: Served, school: Papers, rounds: int) -> list[Figure]:
             await peers.push(served.name, PAGE, 0, timeout_s=TIMEOUT_S)
 
         async def bare_page() -> None:
-            asked = logs_pb2.PushRequest(page=wire_logs.write_page(PAGE))
+            asked = wire_logs.write_push(PAGE, 0)
             wire_logs.read_receipt(await logs.Push(asked, timeout=TIMEOUT_S), PAGE.log)
 
         async def signed_change() -> None:

@@ -33,6 +33,7 @@ from federation.naming import NodeName
 from node.assembly import Node
 from node.index.folding import standard_analysis
 from node.index.tantivy_index import TantivyIndex
+from node.ports import ResourceRow, StoredLog, Transaction
 from tests.benchmarks.load import Load
 from tests.benchmarks.measuring import OTHERS_SHARE_MAX, Figure, Flags
 from tests.benchmarks.two_nodes import parent_and_child
@@ -106,7 +107,7 @@ async def _copy(folder: Path, documents: list[bytes]) -> dict[str, float]:
         log = LogId(origin=child.name, topic="catalogue")
         for start in range(0, len(documents), 2_000):
             batch = documents[start : start + 2_000]
-            await child.store.write(lambda tx, batch=batch: tx.logs.append(log, batch))
+            await child.store.write(lambda tx, at=start, batch=batch: _publish(tx, log, at, batch))
         verified = await _verify_only(parent, child, log)
         gc.collect()
         started = time.process_time()
@@ -121,6 +122,27 @@ async def _copy(folder: Path, documents: list[bytes]) -> dict[str, float]:
         if parent.index.count() != len(documents):
             raise RuntimeError("the index is not whole")
     return {"received": verified, "stored": stored, "searchable": searchable}
+
+
+def _publish(tx: Transaction, log: LogId, start: int, documents: list[bytes]) -> None:
+    """What publishing leaves: the entries, and for each resource the row that says which of them is in force."""
+    tx.logs.append(log, documents)
+    published = (msgspec.json.decode(document, type=ResourcePublished) for document in documents)
+    tx.resources.put(
+        [
+            ResourceRow(
+                id=entry.resource.id,
+                resource=entry.resource,
+                state="published",
+                author="a",
+                review=entry.review,
+                published=entry.resource,
+                log_index=index,
+                updated_at_ms=1,
+            )
+            for index, entry in enumerate(published, start)
+        ]
+    )
 
 
 async def _verify_only(parent: Node, child: Node, log: LogId) -> float:
@@ -166,8 +188,6 @@ class _Heads:
         return self._held.get(log)
 
     def extend(self, head, rows, entries, note, confirmed_at_ms):  # as the port
-        from node.ports import StoredLog  # noqa: PLC0415
-
         self._held[head.log] = StoredLog(log=head.log, head=head, note=note, confirmed_at_ms=confirmed_at_ms)
 
     def confirm(self, log, note, confirmed_at_ms):  # as the port

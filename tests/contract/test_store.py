@@ -477,6 +477,14 @@ async def test_a_resource_changes_state_and_leaves_its_old_list(store):
     assert await store.read(lambda tx: tx.resources.counts()) == {"published": 1}
 
 
+async def test_which_entries_are_in_force_follows_the_rows(store):
+    first = [resource("a", "published", 3), resource("b", "published", 4), resource("c", "published", 7), resource("d")]
+    await store.write(lambda tx: tx.resources.put(first))
+    await store.write(lambda tx: tx.resources.put([resource("a", "published", 8), resource("b", "pending")]))
+    found = await store.read(lambda tx: (tx.resources.in_force(0, 7), tx.resources.in_force(7, 9)))
+    assert found == (set(), {7, 8})
+
+
 async def test_ids_are_ordered_as_bytes_are(store):
     ids = ["B", "a", "a-1", "a.1", "a:1", "b", "Z"]
     await store.write(lambda tx: tx.resources.put([resource(name) for name in ids]))

@@ -358,7 +358,7 @@ async def test_a_search_of_a_million_characters_is_refused(forger):
 
 
 async def test_a_page_with_an_entry_too_many_is_refused(tree, forger):
-    page = logs_pb2.Page(origin=tree.school.name, topic="catalogue", entries=[logs_pb2.Entry(document=b"")] * 501)
+    page = logs_pb2.Page(origin=tree.school.name, topic="catalogue", entries=[b""] * 501)
     told = await forger.send(PUSH, logs_pb2.PushRequest(page=page).SerializeToString())
     assert told.code == MalformedMessage.code
 

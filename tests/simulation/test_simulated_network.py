@@ -146,7 +146,7 @@ def test_a_broken_accept_is_noticed(monkeypatch):
 
 
 def test_a_leak_beyond_the_share_scope_is_noticed(monkeypatch):
-    monkeypatch.setattr(Cutting, "_is_sent", lambda *_: True)
+    monkeypatch.setattr(Cutting, "_admits", lambda *_: True)
     assert broken_by(None, hours=4.0).broken == "nobody holds what is not shared with it"
 
 

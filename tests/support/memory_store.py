@@ -142,6 +142,10 @@ class _ResourceRows(_Rows):
     def many(self, resource_ids):
         return {name: self._tables.resources[name] for name in resource_ids if name in self._tables.resources}
 
+    def in_force(self, start, end):
+        indexes = {row.log_index for row in self._tables.resources.values()}
+        return frozenset(index for index in range(start, end) if index in indexes)
+
     def list(self, states, after, limit):
         wanted = [row for _, row in sorted(self._tables.resources.items()) if row.id > after]
         return [row for row in wanted if not states or row.state in states][:limit]

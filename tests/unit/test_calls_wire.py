@@ -106,10 +106,6 @@ def spoilt_page(**changes):
     return page
 
 
-def entry(**given_):
-    return logs_pb2.Entry(**given_)
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -118,11 +114,13 @@ def entry(**given_):
         {"origin": "x" * 300},
         {"topic": "secrets"},
         {"start": 2**53},
-        {"entries": [entry()]},
-        {"entries": [entry(withheld=b"short")]},
-        {"entries": [entry(document=b"x" * (DOCUMENT_BYTES_MAX + 1))]},
-        {"entries": [entry(document=b"x" * 60_000)] * 18},
-        {"entries": [entry(document=b"")] * (ENTRIES_MAX + 1)},
+        {"entries": [b"short"], "withheld": [0]},
+        {"entries": [b"h" * 32], "withheld": [1]},
+        {"entries": [b"h" * 32], "withheld": [0, 0]},
+        {"entries": [b"h" * 32, b"h" * 32], "withheld": [1, 0]},
+        {"entries": [b"x" * (DOCUMENT_BYTES_MAX + 1)]},
+        {"entries": [b"x" * 60_000] * 18},
+        {"entries": [b""] * (ENTRIES_MAX + 1)},
         {"checkpoint": b"x" * 8_193},
         {"consistency": [b"short"]},
         {"consistency": [HASH] * (PROOF_HASHES_MAX + 1)},

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.lln.v1 import rules_pb2 as protos_dot_lln_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18protos/lln/v1/logs.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\"8\n\x05\x45ntry\x12\x12\n\x08\x64ocument\x18\x01 \x01(\x0cH\x00\x12\x12\n\x08withheld\x18\x02 \x01(\x0cH\x00\x42\x07\n\x05\x65ntry\"}\n\x04Page\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x04\x12\x1e\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\r.lln.v1.Entry\x12\x12\n\ncheckpoint\x18\x05 \x01(\x0c\x12\x13\n\x0b\x63onsistency\x18\x06 \x03(\x0c\"9\n\x04Head\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\"G\n\x07Holding\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0f\n\x07indexed\x18\x03 \x01(\x04\x12\r\n\x05\x61t_ms\x18\x04 \x01(\x03\"\x1c\n\x0bHeldRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\t\"8\n\tHeldReply\x12\x1d\n\x04logs\x18\x01 \x03(\x0b\x32\x0f.lln.v1.HeldLog\x12\x0c\n\x04more\x18\x02 \x01(\x08\"O\n\x07HeldLog\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x04 \x01(\x03\"B\n\x0bPushRequest\x12\x1a\n\x04page\x18\x01 \x01(\x0b\x32\x0c.lln.v1.Page\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x02 \x01(\x03\"Q\n\tPushReply\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x13\n\x0b\x63osignature\x18\x02 \x01(\x0c\x12!\n\x08holdings\x18\x03 \x03(\x0b\x32\x0f.lln.v1.Holding\":\n\x0bReadRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\r\"\'\n\tReadReply\x12\x1a\n\x04page\x18\x01 \x01(\x0b\x32\x0c.lln.v1.Page\"\x1e\n\x0cWatchRequest\x12\x0e\n\x06topics\x18\x01 \x03(\t2\xc1\x02\n\x04Logs\x12>\n\x04Held\x12\x13.lln.v1.HeldRequest\x1a\x11.lln.v1.HeldReply\"\x0e\xf2\xd4\x18\n\n\x01\x03(\x80\x08\x30\xb0\xea\x01\x12@\n\x04Push\x12\x13.lln.v1.PushRequest\x1a\x11.lln.v1.PushReply\"\x10\xf2\xd4\x18\x0c\n\x01\x03(\x80\x80\x80\x01\x30\xb0\xea\x01\x12;\n\x04Read\x12\x13.lln.v1.ReadRequest\x1a\x11.lln.v1.ReadReply\"\x0b\xf2\xd4\x18\x07\n\x03\x06\x04\x02\x18\x01\x12\x39\n\x06Recall\x12\x13.lln.v1.ReadRequest\x1a\x11.lln.v1.ReadReply\"\x07\xf2\xd4\x18\x03\n\x01\x03\x12?\n\x05Watch\x12\x14.lln.v1.WatchRequest\x1a\x0c.lln.v1.Head\"\x10\xf2\xd4\x18\x0c\n\x01\x03\x18\x01\x30\x80\xb8\x99)8\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18protos/lln/v1/logs.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\"\x86\x01\n\x04Page\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x04\x12\x12\n\ncheckpoint\x18\x05 \x01(\x0c\x12\x13\n\x0b\x63onsistency\x18\x06 \x03(\x0c\x12\x0f\n\x07\x65ntries\x18\x07 \x03(\x0c\x12\x10\n\x08withheld\x18\x08 \x03(\rJ\x04\x08\x04\x10\x05\"9\n\x04Head\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\"G\n\x07Holding\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0f\n\x07indexed\x18\x03 \x01(\x04\x12\r\n\x05\x61t_ms\x18\x04 \x01(\x03\"\x1c\n\x0bHeldRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\t\"8\n\tHeldReply\x12\x1d\n\x04logs\x18\x01 \x03(\x0b\x32\x0f.lln.v1.HeldLog\x12\x0c\n\x04more\x18\x02 \x01(\x08\"O\n\x07HeldLog\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x04 \x01(\x03\"B\n\x0bPushRequest\x12\x1a\n\x04page\x18\x01 \x01(\x0b\x32\x0c.lln.v1.Page\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x02 \x01(\x03\"Q\n\tPushReply\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x13\n\x0b\x63osignature\x18\x02 \x01(\x0c\x12!\n\x08holdings\x18\x03 \x03(\x0b\x32\x0f.lln.v1.Holding\":\n\x0bReadRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\r\"\'\n\tReadReply\x12\x1a\n\x04page\x18\x01 \x01(\x0b\x32\x0c.lln.v1.Page\"\x1e\n\x0cWatchRequest\x12\x0e\n\x06topics\x18\x01 \x03(\t2\xc1\x02\n\x04Logs\x12>\n\x04Held\x12\x13.lln.v1.HeldRequest\x1a\x11.lln.v1.HeldReply\"\x0e\xf2\xd4\x18\n\n\x01\x03(\x80\x08\x30\xb0\xea\x01\x12@\n\x04Push\x12\x13.lln.v1.PushRequest\x1a\x11.lln.v1.PushReply\"\x10\xf2\xd4\x18\x0c\n\x01\x03(\x80\x80\x80\x01\x30\xb0\xea\x01\x12;\n\x04Read\x12\x13.lln.v1.ReadRequest\x1a\x11.lln.v1.ReadReply\"\x0b\xf2\xd4\x18\x07\n\x03\x06\x04\x02\x18\x01\x12\x39\n\x06Recall\x12\x13.lln.v1.ReadRequest\x1a\x11.lln.v1.ReadReply\"\x07\xf2\xd4\x18\x03\n\x01\x03\x12?\n\x05Watch\x12\x14.lln.v1.WatchRequest\x1a\x0c.lln.v1.Head\"\x10\xf2\xd4\x18\x0c\n\x01\x03\x18\x01\x30\x80\xb8\x99)8\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,30 +42,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGS'].methods_by_name['Recall']._serialized_options = b'\362\324\030\003\n\001\003'
   _globals['_LOGS'].methods_by_name['Watch']._loaded_options = None
   _globals['_LOGS'].methods_by_name['Watch']._serialized_options = b'\362\324\030\014\n\001\003\030\0010\200\270\231)8\001'
-  _globals['_ENTRY']._serialized_start=63
-  _globals['_ENTRY']._serialized_end=119
-  _globals['_PAGE']._serialized_start=121
-  _globals['_PAGE']._serialized_end=246
-  _globals['_HEAD']._serialized_start=248
-  _globals['_HEAD']._serialized_end=305
-  _globals['_HOLDING']._serialized_start=307
-  _globals['_HOLDING']._serialized_end=378
-  _globals['_HELDREQUEST']._serialized_start=380
-  _globals['_HELDREQUEST']._serialized_end=408
-  _globals['_HELDREPLY']._serialized_start=410
-  _globals['_HELDREPLY']._serialized_end=466
-  _globals['_HELDLOG']._serialized_start=468
-  _globals['_HELDLOG']._serialized_end=547
-  _globals['_PUSHREQUEST']._serialized_start=549
-  _globals['_PUSHREQUEST']._serialized_end=615
-  _globals['_PUSHREPLY']._serialized_start=617
-  _globals['_PUSHREPLY']._serialized_end=698
-  _globals['_READREQUEST']._serialized_start=700
-  _globals['_READREQUEST']._serialized_end=758
-  _globals['_READREPLY']._serialized_start=760
-  _globals['_READREPLY']._serialized_end=799
-  _globals['_WATCHREQUEST']._serialized_start=801
-  _globals['_WATCHREQUEST']._serialized_end=831
-  _globals['_LOGS']._serialized_start=834
-  _globals['_LOGS']._serialized_end=1155
+  _globals['_PAGE']._serialized_start=64
+  _globals['_PAGE']._serialized_end=198
+  _globals['_HEAD']._serialized_start=200
+  _globals['_HEAD']._serialized_end=257
+  _globals['_HOLDING']._serialized_start=259
+  _globals['_HOLDING']._serialized_end=330
+  _globals['_HELDREQUEST']._serialized_start=332
+  _globals['_HELDREQUEST']._serialized_end=360
+  _globals['_HELDREPLY']._serialized_start=362
+  _globals['_HELDREPLY']._serialized_end=418
+  _globals['_HELDLOG']._serialized_start=420
+  _globals['_HELDLOG']._serialized_end=499
+  _globals['_PUSHREQUEST']._serialized_start=501
+  _globals['_PUSHREQUEST']._serialized_end=567
+  _globals['_PUSHREPLY']._serialized_start=569
+  _globals['_PUSHREPLY']._serialized_end=650
+  _globals['_READREQUEST']._serialized_start=652
+  _globals['_READREQUEST']._serialized_end=710
+  _globals['_READREPLY']._serialized_start=712
+  _globals['_READREPLY']._serialized_end=751
+  _globals['_WATCHREQUEST']._serialized_start=753
+  _globals['_WATCHREQUEST']._serialized_end=783
+  _globals['_LOGS']._serialized_start=786
+  _globals['_LOGS']._serialized_end=1107
 # @@protoc_insertion_point(module_scope)
