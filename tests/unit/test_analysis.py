@@ -1,5 +1,7 @@
 """Folding and cutting: what every node has to do alike, checked against a slower way of saying the same."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -41,7 +43,7 @@ def test_texts_fold_together_as_they_fold_alone(texts):
 @given(TEXT)
 def test_every_neighbouring_pair_of_ideographs_is_a_token(text):
     tokens = tokens_of(text)
-    pairs = [one + two for one, two in zip(text, text[1:], strict=False) if is_ideograph(one) and is_ideograph(two)]
+    pairs = [one + two for one, two in pairwise(text) if is_ideograph(one) and is_ideograph(two)]
     assert [token for token in tokens if len(token) == 2 and all(map(is_ideograph, token))] == pairs
 
 

@@ -188,8 +188,9 @@ async def test_a_migration_keeps_a_copy_of_what_was_there(path, monkeypatch):
 
 
 async def test_rows_of_the_first_schema_tell_which_entries_are_in_force(path, monkeypatch):
+    first = migrations.for_sqlite()[:1]
     with monkeypatch.context() as before:
-        before.setattr(migrations, "for_sqlite", lambda first=migrations.for_sqlite()[:1]: first)
+        before.setattr(migrations, "for_sqlite", lambda: first)
         async with opened(path):
             pass
     rows = "INSERT INTO resource VALUES ('a', 'published', CAST(? AS BLOB)), ('b', 'pending', CAST(? AS BLOB))"
