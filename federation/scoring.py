@@ -21,7 +21,7 @@ CANDIDATE_BOOSTS: Final = (1.5, 1.2, 1.0)
 """For finding candidates, where an engine adds up fields that each saturate by themselves."""
 _K1: Final = 1.2
 _B: Final = 0.75
-_COUNTED_ONE_BY_ONE_MAX: Final = 12
+_COUNTED_ONE_BY_ONE_MAX: Final = 20
 """So many terms are found quicker one after the other than by going through all tokens."""
 
 
@@ -52,14 +52,17 @@ class Scorer:
         """Rounded, so that equal documents score equally everywhere."""
         weighed = dict.fromkeys(self._rarities, 0.0)
         for text, (boost, average) in zip(fields, self._fields, strict=True):
+            if not text:
+                continue
             weight = boost / (1 - _B + _B * (text.count("  ") + 1) / average if average else 1.0)
             for term, count in self._counts(text):
                 weighed[term] += weight * count
-        return round(sum(self._rarities[term] * tf * (_K1 + 1) / (tf + _K1) for term, tf in weighed.items()), 6)
+        rarities = self._rarities
+        return round(sum([rarities[term] * tf * (_K1 + 1) / (tf + _K1) for term, tf in weighed.items() if tf]), 6)
 
     def _counts(self, text: str) -> list[tuple[str, int]]:
         """How often each term stands there; a lone character wherever a token holds it, being in two pairs of a run."""
-        lone = [(term, (found + 1) // 2) for term in self._lone if (found := text.count(term))]
+        lone = [(term, (found + 1) // 2) for term in self._lone if (found := text.count(term))] if self._lone else []
         if len(self._whole) > _COUNTED_ONE_BY_ONE_MAX:
             counts = Counter(filter(self._rarities.__contains__, text.split()))
             return lone + [(term, counts[term]) for term, _ in self._whole if term in counts]

@@ -24,8 +24,9 @@ from federation.search import (
     Hit,
     SearchAnswer,
     SearchRequest,
+    TermStatistics,
 )
-from node.index.cards import IndexedCard, snippet_of
+from node.index.cards import snippet_of
 from node.index.counting import Averages, local_statistics
 from node.index.schema import (
     FACETS,
@@ -46,7 +47,6 @@ _FACETS: Final = {facet: {"terms": {"field": facet, "size": FACET_VALUES_MAX}} f
 _MUST: Final = tantivy.Occur.Must
 _MUST_NOT: Final = tantivy.Occur.MustNot
 _SHOULD: Final = tantivy.Occur.Should
-_stored = msgspec.msgpack.Decoder(IndexedCard)
 
 Clause = tuple[Any, Any]
 
@@ -66,17 +66,16 @@ def answer(
     asked = Asked(index.schema, parse_query(request.text, analysis), request, viewer=viewer, root=root)
     wanted = min(max(candidates, 1), HITS_MAX + OFFSET_MAX)
     statistics = request.statistics or local_statistics(searcher, asked.query.terms, averages)
-    hits: list[Hit] = []
+    candidates_found: list[_Candidate] = []
     totals: dict[str, int] = {}
-    scorer = Scorer(asked.query.terms, statistics)
     for part, question in asked.parts():
         found = searcher.search(question, wanted, count=True)
         totals[part] = found.count
-        hits.extend(_hit(searcher, address, asked.query.terms, scorer) for _, address in found.hits)
-    hits.sort(key=lambda hit: (-hit.score, hit.key))
+        candidates_found += [_texts.decode(searcher.doc(address)["stored"][0]) for _, address in found.hits]
+    hits = _best(candidates_found, asked.query.terms, statistics, wanted)
     is_estimate = totals.get(OPEN, 0) > FACETS_COUNTED_MAX
     return SearchAnswer(
-        hits=tuple(hits[:wanted]),
+        hits=tuple(hits),
         total=sum(totals.values()),
         total_is_exact=True,
         facets=_facets(searcher, asked, is_estimate=is_estimate) if request.facets and hits else (),
@@ -186,13 +185,33 @@ def _unscored(query: Any) -> Any:
     return tantivy.Query.const_score_query(query, 0.0)
 
 
-def _hit(searcher: Any, address: Any, terms: Sequence[str], scorer: Scorer) -> Hit:
-    kept = _stored.decode(bytes(searcher.doc(address)["stored"][0]))
-    return msgspec.structs.replace(
-        kept.card,
-        score=scorer.score((kept.title, kept.keywords, kept.body)),
-        snippet=snippet_of(kept.descriptions, terms),
-    )
+class _Candidate(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """An `IndexedCard` of which only the tokens are read yet: of two parts' candidates, half are not among the best."""
+
+    card: msgspec.Raw
+    title: str
+    keywords: str
+    body: str
+    descriptions: msgspec.Raw
+
+
+_texts = msgspec.msgpack.Decoder(_Candidate)
+_card = msgspec.msgpack.Decoder(Hit)
+_descriptions = msgspec.msgpack.Decoder(tuple[str, ...])
+
+
+def _best(candidates: Sequence[_Candidate], terms: Sequence[str], statistics: TermStatistics, wanted: int) -> list[Hit]:
+    scorer = Scorer(terms, statistics)
+    scores = [scorer.score((one.title, one.keywords, one.body)) for one in candidates]
+    least = sorted(scores, reverse=True)[wanted - 1] if len(scores) > wanted else 0.0
+    hits = [_hit(one, score, terms) for one, score in zip(candidates, scores, strict=True) if score >= least]
+    hits.sort(key=lambda hit: (-hit.score, hit.key))
+    return hits[:wanted]
+
+
+def _hit(candidate: _Candidate, score: float, terms: Sequence[str]) -> Hit:
+    snippet = snippet_of(_descriptions.decode(candidate.descriptions), terms)
+    return msgspec.structs.replace(_card.decode(candidate.card), score=score, snippet=snippet)
 
 
 def _facets(searcher: Any, asked: Asked, *, is_estimate: bool) -> tuple[FacetCount, ...]:

@@ -138,7 +138,7 @@ class NodeServer:
         server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=calls_max)
         for service in self._services:
             handlers = self._signed.handlers(service.methods)
-            server.add_registered_method_handlers(service.name, handlers)
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.name, handlers),))
             await self._health.set(service.name, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(self._reflection, server)  # type: ignore[no-untyped-call]  # as generated
