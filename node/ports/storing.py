@@ -186,6 +186,10 @@ class ResourceRows(Protocol):
 class AnswerRows(Protocol):
     def get(self, caller: NodeName, operation_id: str) -> KeptAnswer | None: ...
 
+    def keys(self, after: tuple[NodeName, str], limit: int) -> Sequence[tuple[NodeName, str]]:
+        """(caller, operation id) of up to `limit` answers, in order, those after `after`."""
+        ...
+
     def put(self, answer: KeptAnswer) -> None:
         """Raises Conflict if (caller, operation id) has an answer already."""
         ...

@@ -23,11 +23,13 @@ from federation.errors import Conflict, LlnError
 from federation.naming import NodeName
 from node.ports import Clock, KeptAnswer, Store, Transaction, Write
 from node.rpc.envelope import write_error
+from node.rpc.seen_operations import SeenOperations
 from node.rpc.status_codes import may_differ_later, number_of, status_of
 
 T = TypeVar("T")
 _telemetry: Final = logging.getLogger(__name__)
 _RETRY_AFTER_MS: Final = 1_000
+KEYS_AT_ONCE: Final = 1_000
 
 
 class OperationReused(Conflict):
@@ -138,14 +140,19 @@ class FirstAnswers:
         self._begun: dict[_Key, asyncio.Task[_First]] = {}
         self._sought: list[tuple[_Key, asyncio.Future[KeptAnswer | None]]] = []
         self._is_seeking = False
+        self._seen = SeenOperations()
+        self._has_all = False
+        self._is_leaving = False
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
+        self._tasks.create_task(self._learn_seen())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_leaving = True
         await self._tasks.__aexit__(kind, error, trace)
 
     async def once(
@@ -170,7 +177,8 @@ class FirstAnswers:
     ) -> _First:
         """Never raises: it runs in a group of which no member may take down another."""
         try:
-            kept = await self._seek((admitted.caller.name, admitted.operation_id))
+            key = (admitted.caller.name, admitted.operation_id)
+            kept = await self._seek(key) if not self._has_all or self._seen.may_hold(*key) else None
             if kept is not None:
                 return _first_of(kept)
             change = Change(self._store, lambda answer: self._keeping(call, admitted, rules, answer))
@@ -194,6 +202,25 @@ class FirstAnswers:
             return change.answer or answer_to(error)
         assert change.answer is not None, "a changing method writes one unit"  # noqa: S101  # our own methods
         return change.answer
+
+    async def _learn_seen(self) -> None:
+        """Go through the operations that have an answer, once, so that a new one is known to be new without a look.
+
+        What is kept meanwhile is added as it is kept. Where the store fails, every operation is sought, as it is until
+        this has ended; never raises, as `_first`.
+        """
+        after: _Key = (NodeName(""), "")
+        try:
+            while not self._is_leaving:
+                keys = await self._store.read(lambda tx, after=after: tx.answers.keys(after, KEYS_AT_ONCE))  # type: ignore[misc]
+                for key in keys:
+                    self._seen.add(*key)
+                if len(keys) < KEYS_AT_ONCE:
+                    self._has_all = True
+                    return
+                after = keys[-1]
+        except Exception as error:  # noqa: BLE001  # it can be done without
+            _telemetry.warning("operations answered before could not be gone through: %s", error)
 
     async def _seek(self, key: _Key) -> KeptAnswer | None:
         """What is stored under `key`. One read serves everybody who came while the read before it was under way."""
@@ -219,6 +246,7 @@ class FirstAnswers:
         self._is_seeking = False
 
     def _keeping(self, call: SignedCall, admitted: AdmittedCall, rules: MethodRules, answer: Answer) -> KeptAnswer:
+        self._seen.add(admitted.caller.name, admitted.operation_id)  # before it is durable: a no must never be wrong
         return KeptAnswer(
             caller=admitted.caller.name,
             operation_id=admitted.operation_id,

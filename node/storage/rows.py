@@ -112,6 +112,10 @@ ANSWER_GET: Final = (
     "SELECT call_sha256, method, payload_sha256, call_header, call_signature, status, body, at_ms"
     " FROM kept_answer WHERE caller = ? AND operation_id = ?"
 )
+ANSWER_KEYS: Final = (
+    "SELECT caller, operation_id FROM kept_answer WHERE (caller, operation_id) > (?, ?)"
+    " ORDER BY caller, operation_id LIMIT ?"
+)
 ANSWER_PUT: Final = (
     "INSERT INTO kept_answer (caller, operation_id, call_sha256, method, payload_sha256, call_header, call_signature,"
     " status, body, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (caller, operation_id) DO NOTHING"
@@ -209,6 +213,10 @@ class StoredAnswers:
                 at_ms=at_ms,
             )
         return None
+
+    def keys(self, after: tuple[NodeName, str], limit: int) -> Sequence[tuple[NodeName, str]]:
+        found = self._tables.rows(ANSWER_KEYS, (*after, limit))
+        return [(NodeName(caller), operation_id) for caller, operation_id in found]
 
     def put(self, answer: KeptAnswer) -> None:
         columns = (

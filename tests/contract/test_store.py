@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from federation import logs
@@ -499,6 +500,15 @@ async def test_a_kept_answer_is_never_replaced(store):
     assert issubclass(AnswerKeptAlready, Conflict)
     assert await store.read(lambda tx: tx.answers.get(first.caller, "1")) == first
     assert await store.read(lambda tx: tx.answers.get(first.caller, "2")) is None
+
+
+async def test_operations_that_have_an_answer_are_listed_in_order(store):
+    kept = [("z.lln.internal", "1"), ("a.lln.internal", "9"), ("a.lln.internal", "10"), ("a.b.lln.internal", "9")]
+    for caller, operation_id in kept:
+        one = msgspec.structs.replace(answer(b""), caller=caller, operation_id=operation_id)
+        await store.write(lambda tx, one=one: tx.answers.put(one))
+    first = await store.read(lambda tx: tx.answers.keys(("", ""), 3))
+    assert first + await store.read(lambda tx: tx.answers.keys(first[-1], 3)) == sorted(kept)
 
 
 async def test_of_two_answers_in_one_group_the_first_stands_with_what_its_unit_did(store):

@@ -4,11 +4,14 @@ import asyncio
 
 import grpc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from federation.errors import InvalidInput, Unavailable
 from federation.framing import pae
 from node.rpc.answers import OperationReused
 from node.rpc.channels import RefusedByPeer
+from node.rpc.seen_operations import SeenOperations
 from node.storage.errors import StoreClosed
 from protos.lln.v1 import directory_pb2
 from tests.support.signed_nodes import DESCRIPTION, Forger, Tree, dialled
@@ -272,3 +275,28 @@ async def test_a_method_that_changes_something_and_writes_nothing_is_our_mistake
         await renew(tree, peers, "renew-1")
     assert refused.value.peer_code == "LLN-000"
     assert await tree.district.store.read(lambda tx: tx.answers.get(tree.school.name, "renew-1")) is None
+
+
+async def test_a_new_operation_is_known_to_be_new_without_a_look_at_the_store(tree, peers):
+    await renew(tree, peers, "renew-1")
+    sought = []
+    answers = tree.district.server._answers
+    seek = answers._seek
+
+    async def counted(key):
+        sought.append(key[1])
+        return await seek(key)
+
+    answers._seek = counted
+    await renew(tree, peers, "renew-2")
+    await renew(tree, peers, "renew-1")
+    assert sought == ["renew-1"]
+
+
+@given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), unique=True))
+def test_what_was_seen_may_be_held_and_nothing_is_in_the_beginning(operations):
+    seen = SeenOperations()
+    for at, (caller, operation_id) in enumerate(operations):
+        assert not any(seen.may_hold(*other) for other in operations[at:])
+        seen.add(caller, operation_id)
+        assert all(seen.may_hold(*other) for other in operations[: at + 1])

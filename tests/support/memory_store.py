@@ -164,6 +164,9 @@ class _AnswerRows(_Rows):
     def get(self, caller, operation_id):
         return self._tables.answers.get((caller, operation_id))
 
+    def keys(self, after, limit):
+        return [key for key in sorted(self._tables.answers) if key > after][:limit]
+
     def put(self, answer):
         key = (answer.caller, answer.operation_id)
         if key in self._changing().answers:
