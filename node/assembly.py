@@ -16,7 +16,7 @@ from federation.certificates import ChainVerifier, VerifiedNode
 from federation.keys import NodeKey
 from federation.naming import NodeName, parent_of
 from node.host.clock import SystemRandomness
-from node.host.homes import Home
+from node.host.homes import Home, last_backup_ms
 from node.host.identity import OwnIdentity
 from node.inbound import InboundCatalogue, InboundDirectory, InboundLogs, InboundPost
 from node.index.folding import standard_analysis
@@ -34,7 +34,7 @@ from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
 from node.usecases.attaching import Attaching
 from node.usecases.clearing import Clearing
-from node.usecases.continuing import ContinuingHome, continue_logs
+from node.usecases.continuing import ContinuingHome, continue_logs, recall_logs
 from node.usecases.dealings import Dealings
 from node.usecases.enrolling import Enrolling
 from node.usecases.following import Following
@@ -79,11 +79,27 @@ class Node:
         """What comes before a node serves or says anything, whatever its last stop left undone; raises as its steps."""
         store, clock = self.store, self.clock
         await continue_logs(store, home=home, peers=self.peers, identity=self.identity, clock=clock)
+        if home.is_restored():
+            await self._recall_restored(home)
         await open_own_logs(store, self.name)
         await self.vouching.load()
         forgotten = (LINEAGE_NOTE, STATISTICS_NOTE)
         await take_up_name(store, name=self.name, forgotten=forgotten, clock=clock, randomness=self.randomness)
         await self.meeting.recall()
+
+    async def _recall_restored(self, home: ContinuingHome) -> None:
+        """Children are asked at the addresses that the backup knows."""
+        await self.vouching.load()
+        self.meeting.know_siblings()
+        children = [one.name for one in self.vouching.children() if one.status == "active"]
+        await recall_logs(
+            self.store,
+            home=home,
+            peers=self.peers,
+            identity=self.identity,
+            clock=self.clock,
+            children=[name for name in children if self.peers.can_dial(name)],
+        )
 
     def judge(self, caller: VerifiedNode, reads_catalogue: bool) -> bool:  # noqa: FBT001  # as federation.calls asks
         """Whether a verified caller is admitted today; True means provisionally."""
@@ -352,6 +368,7 @@ class Node:
             endpoint_of=self.peers.endpoint_of,
             waiting=self.forwarding.waiting,
             refused=lambda: self.refused,
+            backed_up_at_ms=lambda: last_backup_ms(self.home),
             software_version=SOFTWARE_VERSION,
         )
 

@@ -16,12 +16,13 @@ from federation.errors import LlnError
 from federation.naming import parent_of
 from node.desk import Finding
 from node.host.clock import SystemClock, SystemRandomness
-from node.host.homes import Home
+from node.host.homes import Home, last_backup_ms
 from node.host.identity import OwnIdentity
 from node.host.key_files import key_faults, open_identity
 from node.rpc.peers import GrpcPeers
 from node.rpc.reaching import reach
 from node.storage.opening import open_to_look
+from node.usecases.inspecting import backup_finding
 
 DAY_MS: Final = 86_400_000
 FREE_BYTES_LEAST: Final = 200 * 1024 * 1024
@@ -48,6 +49,8 @@ async def check_home(home_path: Path) -> AsyncIterator[Finding]:
         yield _from_error("keys", fault, f'chmod -R go-rwx "{home.keys}"')
     async for finding in _database(home, identity, settings.storage.postgres):
         yield finding
+    if settings.storage.postgres is None:
+        yield backup_finding(last_backup_ms(home), clock.now_ms())
     yield _certificate(identity, clock.now_ms())
     async for finding in _parent(settings, identity, clock):
         yield finding

@@ -20,6 +20,7 @@ from node.storage.opening import open_store
 async def open_node(home_path: Path) -> AsyncIterator[Node]:
     """Open the home in this process, alone; everything is closed at the end. Raises BrokenHome leaves or HomeInUse."""
     home, clock = Home(home_path), SystemClock()
+    FileHome(home).is_restored()  # a restore that is unfinished is told of before an empty database is made
     settings = read_settings(home.config)
     identity = open_identity(home, clock=clock, randomness=SystemRandomness())
     async with open_store(

@@ -36,6 +36,8 @@ def status(asking: Asking) -> None:
     if state.children:
         told = " · ".join(f"{asking.word(key)} {count}" for key, count in sorted(state.children.items()))
         click.echo(f"  {asking.word('children')}: {told}")
+    if state.backed_up_at_ms:
+        click.echo(f"  {asking.word('last backup')}: {ago(state.now_ms - state.backed_up_at_ms, asking.ui)}")
     own = [one for one in state.logs if one.origin == state.name]
     for one in own:
         click.echo(f"  {one.topic}: {one.size} {asking.word('entries')}")

@@ -27,6 +27,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "move": ("node.cli.moving", "take this node to another authority 迁到另一上级"),
     "moved": ("node.cli.moving", "record that a child has moved 登记下级已迁走"),
     "parent": ("node.cli.moving", "where the parent is dialled 上级地址"),
+    "backup": ("node.cli.backups", "everything of the node in one file 备份"),
+    "restore": ("node.cli.backups", "make a home from a backup 恢复"),
     "resource": ("node.cli.resources", "import, review, publish, withdraw, show, list 资源"),
     "search": ("node.cli.search", "search the network 检索"),
     "log": ("node.cli.logs", "show, verify and prove logs 存证日志"),

@@ -48,7 +48,10 @@ class PeerState(Document, frozen=True, kw_only=True):
 
 
 class NodeState(Document, frozen=True, kw_only=True):
-    """`verdict` is one sentence; `findings` hold everything that is not as it should be."""
+    """`verdict` is one sentence; `findings` hold everything that is not as it should be.
+
+    `backed_up_at_ms`: when `lln backup` last wrote a file; absent where it never did.
+    """
 
     verdict: Finding
     findings: tuple[Finding, ...]
@@ -65,6 +68,7 @@ class NodeState(Document, frozen=True, kw_only=True):
     searchable: int
     logs: tuple[LogState, ...]
     children: dict[str, int]
+    backed_up_at_ms: int | None = None
 
 
 class TreeNode(Document, frozen=True, kw_only=True):

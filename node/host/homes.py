@@ -12,8 +12,11 @@ What lives here: paths, permissions and atomic writes. What must not: what is in
     trust/chain-before.pem  the chain before the last renewal
     trust/continues.json  own logs that are still to be fetched from the parent, after a machine was replaced
     trust/former.json     the place before a move, so that the authority there can be told again
+    trust/restored.json   the home was made from a backup, and has not asked yet what was said since
     data/node.db          the database
     data/index/           the search index, which may be deleted at any time
+    data/last-backup.json when the last backup was made
+    restoring/            files of a backup that are not in place yet
     run/                  what lives only as long as the process
 """
 
@@ -21,6 +24,8 @@ import os
 import stat
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from federation.errors import BrokenHome
 
@@ -54,9 +59,12 @@ class Home:
         self.chain_before = self.trust / "chain-before.pem"
         self.continues = self.trust / "continues.json"
         self.former = self.trust / "former.json"
+        self.restored = self.trust / "restored.json"
         self.data = path / "data"
         self.database = self.data / "node.db"
         self.index = self.data / "index"
+        self.last_backup = self.data / "last-backup.json"
+        self.restoring = path / "restoring"
         self.run = path / "run"
 
     @property
@@ -109,9 +117,26 @@ def write_whole(path: Path, content: bytes, *, mode: int) -> None:
             os.fsync(file.fileno())
         _set_mode(written, mode)  # whatever the umask made of it
         written.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise HomeUnwritable(str(path), error.strerror or str(error)) from error
+
+
+class BackupNote(msgspec.Struct, frozen=True, kw_only=True):
+    """What a home remembers of its last backup."""
+
+    at_ms: int
+    path: str
+    bytes: int
+
+
+def last_backup_ms(home: Home) -> int | None:
+    """When the last backup was made, None where none is known of."""
+    try:
+        noted = read_bounded(home.last_backup)
+        return msgspec.json.decode(noted, type=BackupNote).at_ms if noted else None
+    except (HomeUnwritable, msgspec.MsgspecError):  # it only reminds people, and is written anew by the next backup
+        return None
 
 
 def is_exposed(path: Path) -> bool:
@@ -129,7 +154,7 @@ def _set_mode(path: Path, mode: int) -> None:
         path.chmod(mode)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename durable, where folders can be synced."""
     if not _HAS_MODES:
         return

@@ -60,10 +60,23 @@ class TrustCorrupt(BrokenHome):
     en = "The certificates in trust/ are damaged, or not for this node's keys. Restore them from a backup."
 
 
+class RestoreUnfinished(BrokenHome):
+    code = "LLN-1573"
+    zh = "上一次 lln restore 没有完成。请用同一个备份文件再运行一次。"
+    en = "The last lln restore did not come to its end. Run it again with the same file."
+
+
 class HomeOccupied(Conflict):
     code = "LLN-1352"
     zh = "该目录已属于另一个节点或网络。请换一个目录（--home）。"
     en = "This home already belongs to another node or network. Use another one (--home)."
+
+
+class RestoreMark(msgspec.Struct, frozen=True, kw_only=True):
+    """A home made from a backup; `is_complete` once every file of it is in place."""
+
+    backed_up_at_ms: int
+    is_complete: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,11 +220,34 @@ class FileHome:
         except msgspec.MsgspecError as error:
             raise TrustCorrupt(str(self._home.continues), str(error)[:200]) from error
 
+    def is_restored(self) -> bool:
+        """Raises RestoreUnfinished."""
+        mark = restore_mark(self._home)
+        if mark is not None and not mark.is_complete:
+            raise RestoreUnfinished(str(self._home.path), "some files of the backup are not in place")
+        return mark is not None
+
     def continued(self) -> None:
         self._home.continues.unlink(missing_ok=True)
 
+    def recalled(self) -> None:
+        self._home.restored.unlink(missing_ok=True)
+
     def keep(self, root_certificate: bytes, chain: Chain) -> None:
         keep_trust(self._home, Trust(root_certificate=root_certificate, chain=chain))
+
+
+def restore_mark(home: Home) -> RestoreMark | None:
+    """What a restore has left to be done, None where there was none; raises TrustCorrupt."""
+    noted = read_bounded(home.restored)
+    try:
+        return msgspec.json.decode(noted, type=RestoreMark) if noted is not None else None
+    except msgspec.MsgspecError as error:
+        raise TrustCorrupt(str(home.restored), str(error)[:200]) from error
+
+
+def keep_restore_mark(home: Home, mark: RestoreMark) -> None:
+    write_whole(home.restored, msgspec.json.encode(mark), mode=SHOWN_FILE)
 
 
 def key_faults(home: Home) -> list[BrokenHome]:

@@ -88,6 +88,12 @@ class HomeWithoutDisk:
     def to_continue(self) -> tuple[LogPosition, ...]:
         return self.continues
 
+    def is_restored(self) -> bool:
+        return False
+
+    def recalled(self) -> None:
+        """It is never restored."""
+
     def continued(self) -> None:
         self.continues = ()
 

@@ -187,14 +187,15 @@ def copy_into(connection: sqlite3.Connection, target: Path, *, replace: bool = F
         raise BackupExists(str(target), "not overwritten")
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
+    os.close(
+        os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    )  # nobody else ever reads it, whatever the umask
     was_query_only = connection.execute("PRAGMA query_only").fetchone()[0]
     connection.execute("PRAGMA query_only = OFF")  # which counts the copy as writing
     try:
         connection.execute("VACUUM INTO ?", (str(part),))
     finally:
         connection.execute(f"PRAGMA query_only = {was_query_only}")
-    if os.name == "posix":
-        part.chmod(0o600)
     _sync(part, os.O_RDWR)
     part.replace(target)
     if os.name == "posix":

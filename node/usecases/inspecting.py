@@ -21,6 +21,7 @@ DAY_MS: Final = 24 * 3_600_000
 SOON_MS: Final = 30 * DAY_MS
 SLOW_MS: Final = 5 * 60_000
 BACKLOG_MS: Final = 15 * 60_000
+BACKUP_OLD_MS: Final = 30 * DAY_MS
 CLOCK_APART_MS: Final = 30_000
 NAMED_MAX: Final = 10
 _NOT_ADMITTED: Final = (CallerSuspended.code, CallerRevoked.code)
@@ -42,6 +43,7 @@ class Inspecting:
         endpoint_of: Callable[[NodeName], str],
         waiting: Callable[[], int],
         refused: Callable[[], Mapping[str, int]],
+        backed_up_at_ms: Callable[[], int | None],
         software_version: str,
     ) -> None:
         self._store = store
@@ -55,6 +57,7 @@ class Inspecting:
         self._endpoint_of = endpoint_of
         self._waiting = waiting
         self._refused = refused
+        self._backed_up_at_ms = backed_up_at_ms
         self._software_version = software_version
         self._started_at_ms = clock.now_ms()
         self._parent = parent_of(identity.name, identity.root)
@@ -70,6 +73,9 @@ class Inspecting:
             for finding in (self._parent_finding(), self._clock_finding(), self._certificate_finding(), _forks(forks))
             if finding is not None
         ]
+        backed_up_at_ms = self._backed_up_at_ms()
+        findings.append(backup_finding(backed_up_at_ms, self._clock.now_ms()))
+        findings = [one for one in findings if one.severity != "good"]
         findings.extend(self._provisional_findings())
         findings.extend(_outbox_findings(backlogs, self._clock.now_ms()))
         findings.extend(self._refusal_findings())
@@ -92,6 +98,7 @@ class Inspecting:
             searchable=self._searchable(),
             logs=logs,
             children=children,
+            backed_up_at_ms=backed_up_at_ms,
         )
 
     async def tree(self) -> Tree:
@@ -263,6 +270,27 @@ class Inspecting:
     def _certificate_ends_ms(self) -> int | None:
         chain = self._identity.chain
         return read_authority(chain[0] if chain else self._identity.root_certificate).claims.not_after_ms
+
+
+def backup_finding(backed_up_at_ms: int | None, now_ms: int) -> Finding:
+    """How old the last backup is: a machine that is lost without one loses who wrote what, and every draft."""
+    if backed_up_at_ms is None:
+        return Finding(
+            step="backup",
+            severity="notice",
+            zh="还没有做过备份。",
+            en="No backup has been made yet.",
+            remedy="lln backup FILE",
+        )
+    days = max(0, now_ms - backed_up_at_ms) // DAY_MS
+    is_old = now_ms - backed_up_at_ms > BACKUP_OLD_MS
+    return Finding(
+        step="backup",
+        severity="warning" if is_old else "good",
+        zh=f"上次备份在 {days} 天前。",
+        en=f"The last backup is {days} days old.",
+        remedy="lln backup FILE" if is_old else "",
+    )
 
 
 def _forks(count: int) -> Finding | None:

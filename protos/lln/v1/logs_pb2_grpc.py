@@ -87,6 +87,7 @@ class LogsServicer:
 
     def Recall(self, request, context):
         """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof.
+        A parent asks since protocol version 2.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

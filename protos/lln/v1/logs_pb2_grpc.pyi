@@ -38,7 +38,9 @@ class LogsStub:
     Read: _grpc.UnaryUnaryMultiCallable[_logs_pb2.ReadRequest, _logs_pb2.ReadReply]
     """A page of one of the callee's own logs, withheld where the caller may not see."""
     Recall: _grpc.UnaryUnaryMultiCallable[_logs_pb2.ReadRequest, _logs_pb2.ReadReply]
-    """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof."""
+    """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof.
+    A parent asks since protocol version 2.
+    """
     Watch: _grpc.UnaryStreamMultiCallable[_logs_pb2.WatchRequest, _logs_pb2.Head]
     """The callee's own checkpoints, now and whenever they change."""
 
@@ -52,7 +54,9 @@ class LogsAsyncStub(LogsStub):
     Read: _aio.UnaryUnaryMultiCallable[_logs_pb2.ReadRequest, _logs_pb2.ReadReply]  # type: ignore[assignment]
     """A page of one of the callee's own logs, withheld where the caller may not see."""
     Recall: _aio.UnaryUnaryMultiCallable[_logs_pb2.ReadRequest, _logs_pb2.ReadReply]  # type: ignore[assignment]
-    """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof."""
+    """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof.
+    A parent asks since protocol version 2.
+    """
     Watch: _aio.UnaryStreamMultiCallable[_logs_pb2.WatchRequest, _logs_pb2.Head]  # type: ignore[assignment]
     """The callee's own checkpoints, now and whenever they change."""
 
@@ -87,7 +91,9 @@ class LogsServicer(metaclass=_abc_1.ABCMeta):
         request: _logs_pb2.ReadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_logs_pb2.ReadReply, _abc.Awaitable[_logs_pb2.ReadReply]]:
-        """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof."""
+        """What the callee holds of the caller's own log; for a machine that has lost its data. Its page has no proof.
+        A parent asks since protocol version 2.
+        """
 
     @_abc_1.abstractmethod
     def Watch(
