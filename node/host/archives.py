@@ -4,9 +4,9 @@ What lives here: writing, reading and checking such a file, whatever it holds. W
 belong in it (`node/backups.py`).
 
 Unsealed it is an ordinary POSIX tar: `manifest.json`, `manifest.sig` (Ed25519 by the node key), and the members.
-Sealed, the same tar follows one line of JSON in chunks of 64 KiB, each encrypted with ChaCha20-Poly1305 (RFC 8439) under a key
-that scrypt (RFC 7914) makes of the passphrase; the nonce counts the chunks and marks the last, so that none can be cut
-off, left out or moved, and the line of JSON is part of what each is authenticated with.
+Sealed, the same tar follows one line of JSON in chunks of 64 KiB, each encrypted with ChaCha20-Poly1305 (RFC 8439)
+under a key that scrypt (RFC 7914) makes of the passphrase. The nonce counts the chunks and marks the last, so that none
+can be cut off, left out or moved, and the line of JSON is part of what each is authenticated with.
 """
 
 import hashlib

@@ -190,16 +190,24 @@ def copy_into(connection: sqlite3.Connection, target: Path, *, replace: bool = F
     os.close(
         os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     )  # nobody else ever reads it, whatever the umask
+    try:
+        _vacuum_into(connection, part)
+        _sync(part, os.O_RDWR)
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)  # on a full disk it would keep the rest from being written
+        raise
+    if os.name == "posix":
+        _sync(target.parent, os.O_RDONLY)
+
+
+def _vacuum_into(connection: sqlite3.Connection, part: Path) -> None:
     was_query_only = connection.execute("PRAGMA query_only").fetchone()[0]
     connection.execute("PRAGMA query_only = OFF")  # which counts the copy as writing
     try:
         connection.execute("VACUUM INTO ?", (str(part),))
     finally:
         connection.execute(f"PRAGMA query_only = {was_query_only}")
-    _sync(part, os.O_RDWR)
-    part.replace(target)
-    if os.name == "posix":
-        _sync(target.parent, os.O_RDONLY)
 
 
 def faults_of(connection: sqlite3.Connection) -> tuple[str, ...]:
