@@ -272,7 +272,7 @@ class Node:
 
     @cached_property
     def indexing(self) -> Indexing:
-        return Indexing(store=self.store, index=self.index, is_current=self.vouching.is_current)
+        return Indexing(store=self.store, index=self.index, clock=self.clock, is_current=self.vouching.is_current)
 
     @cached_property
     def searching(self) -> Searching:
@@ -368,6 +368,7 @@ class Node:
             endpoint_of=self.peers.endpoint_of,
             waiting=self.forwarding.waiting,
             refused=lambda: self.refused,
+            trouble=lambda: self.indexing.trouble,
             backed_up_at_ms=lambda: last_backup_ms(self.home),
             software_version=SOFTWARE_VERSION,
         )

@@ -21,6 +21,7 @@ from node.host.identity import OwnIdentity
 from node.host.key_files import key_faults, open_identity
 from node.rpc.peers import GrpcPeers
 from node.rpc.reaching import reach
+from node.storage.errors import DatabaseMissing
 from node.storage.opening import open_to_look
 from node.usecases.inspecting import backup_finding
 
@@ -57,6 +58,9 @@ async def check_home(home_path: Path) -> AsyncIterator[Finding]:
 
 
 async def _database(home: Home, identity: OwnIdentity, postgres: str | None) -> AsyncIterator[Finding]:
+    if postgres is None and not home.database.exists():
+        yield _no_database(home)
+        return
     try:
         async with open_to_look(home.database, own_node=identity.name, postgres=postgres) as store:
             faults = await store.faults()
@@ -77,6 +81,18 @@ async def _database(home: Home, identity: OwnIdentity, postgres: str | None) -> 
         yield _good(
             "database", f"数据库完好,{len(logs)} 份日志,{entries} 条", f"The database is sound: {entries} entries"
         )
+
+
+def _no_database(home: Home) -> Finding:
+    if home.begun.exists():
+        return _from_error("database", DatabaseMissing(str(home.database), "no such file"), "lln restore FILE")
+    return Finding(
+        step="database",
+        severity="notice",
+        zh="节点还没有启动过,数据库会在第一次启动时建立。",
+        en="The node was never started; its database is made at the first start.",
+        remedy="lln serve",
+    )
 
 
 def _certificate(identity: OwnIdentity, now_ms: int) -> Finding:

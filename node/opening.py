@@ -11,8 +11,9 @@ from config.settings import read_settings
 from federation.checkpoints import sign_checkpoint
 from node.assembly import Node
 from node.host.clock import SystemClock, SystemRandomness
-from node.host.homes import Home
+from node.host.homes import SHOWN_FILE, Home, write_whole
 from node.host.key_files import FileHome, open_identity
+from node.storage.errors import DatabaseMissing
 from node.storage.opening import open_store
 
 
@@ -23,6 +24,8 @@ async def open_node(home_path: Path) -> AsyncIterator[Node]:
     FileHome(home).is_restored()  # a restore that is unfinished is told of before an empty database is made
     settings = read_settings(home.config)
     identity = open_identity(home, clock=clock, randomness=SystemRandomness())
+    if settings.storage.postgres is None and home.begun.exists() and not home.database.exists():
+        raise DatabaseMissing(str(home.database), "no such file")
     async with open_store(
         home.database,
         own_node=identity.name,
@@ -32,7 +35,11 @@ async def open_node(home_path: Path) -> AsyncIterator[Node]:
     ) as store:
         node = Node(home=home, settings=settings, identity=identity, store=store, clock=clock)
         try:
+            if home.begun.exists() and await store.read(lambda tx: not tx.logs.all()):
+                raise DatabaseMissing(identity.name, "it holds nothing")
             await node.recall(FileHome(home))
+            if not home.begun.exists():
+                write_whole(home.begun, b"", mode=SHOWN_FILE)
             yield node
         finally:
             await node.peers.close()

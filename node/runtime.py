@@ -21,6 +21,7 @@ from federation.errors import LlnError
 from federation.logs import LogId
 from federation.naming import NodeName
 from node.assembly import Node
+from node.host.homes import SHOWN_FILE, write_whole
 from node.opening import open_node
 from node.rpc.enrolment_server import EnrolmentServer
 from node.rpc.hosting import NodeServer
@@ -158,8 +159,8 @@ class _Running:
         loops = loops_of(node) | {"enrolment door": self._keep_door}
         self._follow_signals()
         port = await self._server.start(node.settings.listen.grpc)
-        serving = self._write_serving(port)
         try:
+            serving = self._write_serving(port)
             async with asyncio.TaskGroup() as running:
                 tasks = [running.create_task(run(), name=name) for name, run in loops.items()]
                 if told is not None:
@@ -202,9 +203,7 @@ class _Running:
         )
         if node.addresses.endpoint.endswith(":0"):
             node.addresses.endpoint = serving.endpoint
-        partial = self._serving_file().with_suffix(".partial")
-        partial.write_bytes(msgspec.json.encode(serving))
-        partial.replace(self._serving_file())
+        write_whole(self._serving_file(), msgspec.json.encode(serving), mode=SHOWN_FILE)
         return serving
 
     def _serving_file(self) -> Path:

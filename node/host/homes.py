@@ -12,6 +12,7 @@ What lives here: paths, permissions and atomic writes. What must not: what is in
     trust/chain-before.pem  the chain before the last renewal
     trust/continues.json  own logs that are still to be fetched from the parent, after a machine was replaced
     trust/former.json     the place before a move, so that the authority there can be told again
+    trust/begun           the node has had a database: another, empty one would begin its logs anew
     trust/restored.json   the home was made from a backup, and has not asked yet what was said since
     data/node.db          the database
     data/index/           the search index, which may be deleted at any time
@@ -59,6 +60,7 @@ class Home:
         self.chain_before = self.trust / "chain-before.pem"
         self.continues = self.trust / "continues.json"
         self.former = self.trust / "former.json"
+        self.begun = self.trust / "begun"
         self.restored = self.trust / "restored.json"
         self.data = path / "data"
         self.database = self.data / "node.db"

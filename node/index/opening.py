@@ -4,6 +4,7 @@ What lives here: what is on the disk beside Tantivy's own files, and what may be
 or asking (`tantivy_index.py`).
 """
 
+import os
 import shutil
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,7 @@ import msgspec
 import tantivy
 
 from federation.analysis import ANALYSIS_VERSION
-from federation.errors import BrokenHome, Unavailable
+from federation.errors import Unavailable
 from node.index.schema import INDEX_VERSION, build_schema
 
 INDEX_FAULTS: Final = (ValueError, OSError)
@@ -28,10 +29,10 @@ class IndexDamaged(Unavailable):
     en = "Files of the search index are damaged; it is being made anew from the catalogue logs. Try again soon."
 
 
-class IndexUnwritable(BrokenHome):
-    code = "LLN-1521"
-    zh = "检索索引无法写入。请检查磁盘空间和目录权限，并确认没有另一个程序在使用这个目录。"
-    en = "The search index cannot be written. Check free space and permissions, and that nothing else uses the folder."
+class IndexUnwritable(Unavailable):
+    code = "LLN-1672"
+    zh = "检索索引无法写入。请检查磁盘空间和目录权限，并确认没有另一个程序在使用这个目录；程序会自动再试。"
+    en = "The search index cannot be written. Check free space, permissions, and who else uses it; it is tried again."
 
 
 class Reached(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,5 +89,8 @@ def begin_anew(folder: Path, *, why: str) -> Opened:
 def write_reached(folder: Path, positions: dict[str, int], documents: int) -> None:
     """After each commit. A crash before it makes the index take in a few entries again, which changes nothing."""
     partial = folder / f"{_REACHED}.partial"
-    partial.write_bytes(msgspec.json.encode(Reached(positions=positions, documents=documents)))
+    with partial.open("wb") as file:
+        file.write(msgspec.json.encode(Reached(positions=positions, documents=documents)))
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut could leave it empty, and a hub would read every log again
     partial.replace(folder / _REACHED)

@@ -156,10 +156,13 @@ class TantivyIndex:
         return await asyncio.to_thread(published_statistics, self._index)
 
     async def close(self) -> None:
-        await self.commit()
+        """What cannot be written any more is taken in again after the next start."""
+        with contextlib.suppress(IndexDamaged, IndexUnwritable):
+            await self.commit()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
-        await self._in_thread(self._let_go)
+        with contextlib.suppress(IndexDamaged, IndexUnwritable):
+            await self._in_thread(self._let_go)
         self._thread.shutdown()
 
     def _answer(self, request: SearchRequest, viewer: NodeName, candidates: int) -> SearchAnswer:

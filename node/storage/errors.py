@@ -39,6 +39,19 @@ class DriverMissing(BrokenHome):
     en = "The driver for PostgreSQL is not installed. Run pip install 'lln-node[hub]'."
 
 
+class DatabaseMissing(BrokenHome):
+    code = "LLN-1575"
+    zh = (
+        "数据库不见了。空数据库会让日志从头开始、与已经发出的互相矛盾，所以节点未启动。请用 lln restore 恢复备份；"
+        "没有备份时，请上级运行 lln invite --replace，本机移走 trust 目录后运行 lln join，从上级取回日志。"
+    )
+    en = (
+        "The database is gone. An empty one would begin the logs anew and contradict what was said, so the node did not"
+        " start. Run lln restore; without a backup have the parent run lln invite --replace, move trust/ away, and run"
+        " lln join, which fetches the logs from there."
+    )
+
+
 class HomeInUse(Unavailable):
     code = "LLN-1601"
     zh = "另一个进程正在使用这个节点的数据库。请先停止它。"

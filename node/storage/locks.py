@@ -30,9 +30,10 @@ def held_alone(path: Path) -> Iterator[None]:
             _lock(descriptor)
         except OSError as held:
             raise HomeInUse(str(path.parent), _holder(descriptor)) from held
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, b"%d\n" % os.getpid())
+        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same, and names nobody
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, b"%d\n" % os.getpid())
         yield
     finally:
         os.close(descriptor)

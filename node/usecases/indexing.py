@@ -8,17 +8,24 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from federation import catalogue
+from federation.errors import Unavailable
 from federation.naming import NodeName
-from node.ports import Index, Store, StoredLog, Transaction
+from node.ports import Clock, Index, Store, StoredLog, Transaction
 
 ENTRIES_AT_ONCE = 1_000
+TRY_AGAIN_S = 5.0
 
 
 class Indexing:
-    def __init__(self, *, store: Store, index: Index, is_current: Callable[[NodeName], bool] = lambda _: True) -> None:
+    def __init__(
+        self, *, store: Store, index: Index, clock: Clock, is_current: Callable[[NodeName], bool] = lambda _: True
+    ) -> None:
         """`is_current`: whether what a publisher said is still to be found under that name."""
         self._store = store
         self._index = index
+        self._clock = clock
+        self.trouble: Unavailable | None = None
+        """Why entries are not searchable at the moment, such as a full disk."""
         self._is_current = is_current
         self._wake = asyncio.Event()
 
@@ -26,10 +33,16 @@ class Indexing:
         self._wake.set()
 
     async def run(self) -> None:
-        """Index what is new, for ever."""
+        """Index what is new, for ever; what is in the way, such as a full disk, is waited out."""
         while True:
             self._wake.clear()
-            await self.catch_up()
+            try:
+                await self.catch_up()
+            except Unavailable as trouble:
+                self.trouble = trouble
+                await self._clock.sleep(TRY_AGAIN_S)
+                continue
+            self.trouble = None
             await self._wake.wait()
 
     async def catch_up(self) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from federation.catalogue import TOPIC
 from federation.certificate_profile import read_authority
 from federation.directory import FRESH_MS, CallerRevoked, CallerSuspended, NodeDescription
+from federation.errors import LlnError
 from federation.logs import LogId
 from federation.naming import NodeName, is_within, parent_of, relation_of
 from node.desk import Finding, Logs, NodeState, Peers, PeerState, Severity, Tree, TreeNode
@@ -43,6 +44,7 @@ class Inspecting:
         endpoint_of: Callable[[NodeName], str],
         waiting: Callable[[], int],
         refused: Callable[[], Mapping[str, int]],
+        trouble: Callable[[], LlnError | None],
         backed_up_at_ms: Callable[[], int | None],
         software_version: str,
     ) -> None:
@@ -57,6 +59,7 @@ class Inspecting:
         self._endpoint_of = endpoint_of
         self._waiting = waiting
         self._refused = refused
+        self._trouble = trouble
         self._backed_up_at_ms = backed_up_at_ms
         self._software_version = software_version
         self._started_at_ms = clock.now_ms()
@@ -76,6 +79,7 @@ class Inspecting:
         backed_up_at_ms = self._backed_up_at_ms()
         findings.append(backup_finding(backed_up_at_ms, self._clock.now_ms()))
         findings = [one for one in findings if one.severity != "good"]
+        findings.extend(self._trouble_findings())
         findings.extend(self._provisional_findings())
         findings.extend(_outbox_findings(backlogs, self._clock.now_ms()))
         findings.extend(self._refusal_findings())
@@ -254,6 +258,21 @@ class Inspecting:
                 )
             )
         return findings
+
+    def _trouble_findings(self) -> list[Finding]:
+        trouble = self._trouble()
+        if trouble is None:
+            return []
+        told = f"{trouble.subject}: {trouble.detail} [{trouble.code}]"
+        return [
+            Finding(
+                step="index",
+                severity="warning",
+                zh=f"新内容暂时检索不到:{trouble.zh}{told}",
+                en=f"What is new cannot be found for now: {trouble.en} {told}",
+                remedy="lln check",
+            )
+        ]
 
     def _refusal_findings(self) -> list[Finding]:
         return [

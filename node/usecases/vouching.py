@@ -5,6 +5,7 @@ call, and looking again at what was admitted while the directory was stale. What
 refusing a method to a relation.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -12,6 +13,7 @@ import msgspec
 
 from federation import directory
 from federation.directory import FRESH_MS, Standing, Status
+from federation.errors import Unavailable
 from federation.logs import LogId
 from federation.naming import NodeName, is_within, lineage, parent_of
 from federation.provisional import Ledger, ProvisionalCalls
@@ -181,11 +183,15 @@ class Vouching:
         self._provisional.review(statuses.get, self._clock.now_ms())
 
     async def keep_ledger(self) -> None:
-        """Write the ledger down if it has changed since: a restart in the middle of an outage must not forget it."""
+        """Write the ledger down if it has changed since: a restart in the middle of an outage must not forget it.
+
+        Where the disk is full it is kept in memory until the next time.
+        """
         ledger = self._provisional.ledger()
         if ledger != self._kept:
-            await self._store.write(lambda tx: tx.notes.put(LEDGER_NOTE, msgspec.json.encode(ledger)))
-            self._kept = ledger
+            with contextlib.suppress(Unavailable):
+                await self._store.write(lambda tx: tx.notes.put(LEDGER_NOTE, msgspec.json.encode(ledger)))
+                self._kept = ledger
 
     def _freshly_known(self, name: NodeName) -> Standing | Status | None:
         age_ms = self._age_if_followed(parent_of(name, self._root))
