@@ -29,6 +29,7 @@ from federation.certificates import ChainVerifier, VerifiedNode
 from federation.errors import LlnError, PeerRefused, PeerUnreachable, RefusedCall, UntrustedPeer
 from federation.keys import NodeKey
 from federation.naming import NodeName
+from federation.versions import PROTOCOL_VERSION, check_agreed
 from node.ports import Clock, Identity, PeerHello, Randomness
 from node.rpc import envelope, wire
 from node.rpc.envelope import Sealed, ToldError
@@ -38,7 +39,6 @@ from node.rpc.status_codes import rebuild
 from node.rpc.transports import Channel, RawReply, Stream, StreamEnded, Transport, unreachable
 from protos.lln.v1 import node_pb2
 
-PROTOCOL_VERSION: Final = 1
 HELLO_METHOD: Final = "/lln.v1.Node/Hello"
 REPLY_BYTES_MAX: Final = 4 * 1024 * 1024 + 65_536
 SILENCE_S: Final = 90.0
@@ -228,6 +228,7 @@ class Line:
         if peer.name != self.to:
             raise WrongPeer(self.to, f"{peer.name} answered at {self.transport.place}")
         self._prove(proof, digest, body, peer.key)
+        check_agreed(peer.name, message.protocol_version)
         self._key = peer.key
         self._met = _Met(peer=peer, epoch=message.epoch, hello=hello, sealing_key=message.sealing_key)
         return self._met

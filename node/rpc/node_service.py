@@ -3,12 +3,12 @@
 from typing import Final, Protocol
 
 from federation.calls import AdmittedCall
+from federation.versions import agree
 from node.ports import Clock, PeerHello
 from node.rpc.services import Service, make_service
 from node.rpc.wire import write_lineage
 from protos.lln.v1 import node_pb2
 
-PROTOCOL_VERSION: Final = 1
 FEATURES: Final = ("search", "logs", "links", "relays")
 
 
@@ -21,13 +21,14 @@ class NodeInbound(Protocol):
 def node_service(inbound: NodeInbound, *, epoch: bytes, clock: Clock, sealing_key: bytes) -> Service:
     """`epoch`: the gate's own, random for each start of the process."""
 
-    async def hello(_: AdmittedCall, __: node_pb2.HelloRequest) -> node_pb2.HelloReply:
+    async def hello(_: AdmittedCall, asked: node_pb2.HelloRequest) -> node_pb2.HelloReply:
+        version = agree(asked.protocol_version)
         told = inbound.hello()
         return node_pb2.HelloReply(
             chain=told.chain,
             epoch=epoch,
             at_ms=clock.now_ms(),
-            protocol_version=PROTOCOL_VERSION,
+            protocol_version=version,
             software_version=told.software_version,
             features=FEATURES,
             lineage=write_lineage(told.lineage),

@@ -25,6 +25,7 @@ class HelloRequest(_message.Message):
     PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
     SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
+    """the newest the caller speaks; it speaks the one before as well"""
     software_version: _builtins.str
     def __init__(
         self,
@@ -56,6 +57,7 @@ class HelloReply(_message.Message):
     """8 random bytes, new with each start of the process"""
     at_ms: _builtins.int
     protocol_version: _builtins.int
+    """the one to speak with this caller"""
     software_version: _builtins.str
     sealing_key: _builtins.bytes
     """X25519, raw: what passes relays on its way to this node is sealed to it"""
