@@ -74,7 +74,8 @@ class Callers:
     def use_nonce(self, name: NodeName, nonce: bytes, *, expires_ms: int, now_ms: int) -> None:
         """Remember a nonce until its call has expired; raises ReplayedCall, TooManyCalls.
 
-        Minutes are forgotten once and for all: after the clock was set back, what expired before counts as seen.
+        Minutes are forgotten once and for all: after the clock was set back, what expired before counts as seen, until
+        `forget_nonces`.
         """
         caller = self._of.get(name) or self._meet(name, now_ms)
         slot = expires_ms // _SLOT_MS
@@ -90,6 +91,12 @@ class Callers:
             raise TooManyCalls(name, f"{NONCES_PER_CALLER_MAX} of its calls have not expired yet")
         seen.add(nonce)
         caller.remembered += 1
+
+    def forget_nonces(self) -> None:
+        """For a new epoch, which refuses by itself whatever was signed before it."""
+        for caller in self._of.values():
+            caller.nonces.clear()
+            caller.remembered = caller.forgotten_slot = 0
 
     def _meet(self, name: NodeName, now_ms: int) -> _Caller:
         if len(self._of) >= self._callers_max:

@@ -203,7 +203,8 @@ def call_digest(header_bytes: bytes, signature: bytes) -> bytes:
 class Gate:
     """Every call passes here, in this order; what is remembered between calls is bounded.
 
-    `epoch`: random for each start of the process, so that no call of an earlier start is ever taken for a new one.
+    `epoch`: random for each start of the process, so that no call of an earlier start is ever taken for a new one; and
+    for each time the clock was set back, so that calls of its first pass through that time are not, either.
     """
 
     def __init__(
@@ -214,11 +215,23 @@ class Gate:
         self._own_name = own_name
         self._judge = judge
         self._callers = Callers(limit or RateLimit())
+        self._latest_ms = 0
         self._relation = lru_cache(_RELATIONS_REMEMBERED_MAX)(lambda caller: relation_of(caller, own_name, root))
+
+    def is_set_back(self, now_ms: int) -> bool:
+        """Whether the clock has gone back so far that fresh calls look like old ones: time for `begin_epoch`."""
+        return now_ms < self._latest_ms - WINDOW_MS
+
+    def begin_epoch(self, epoch: bytes) -> None:
+        """Callers are told that theirs is over, say hello, and go on."""
+        assert len(epoch) == EPOCH_BYTES, epoch  # noqa: S101  # our own, never an input
+        self.epoch, self._latest_ms = epoch, 0
+        self._callers.forget_nonces()
 
     def admit(self, call: SignedCall, rules: MethodRules, *, peer: VerifiedNode, now_ms: int) -> AdmittedCall:
         """Let in a call that came over the TLS connection of the verified `peer`, or raise the refusal."""
         header = call.header
+        self._latest_ms = max(self._latest_ms, now_ms)
         # 1. Sizes, before anything is hashed.
         if len(call.payload) > rules.request_bytes_max:
             raise OversizeCall(rules.method, f"{len(call.payload)} bytes, at most {rules.request_bytes_max}")

@@ -89,17 +89,19 @@ class NodeServer:
         self._answers = FirstAnswers(store=store, clock=clock)
         tls_peers = TlsPeers(chains)
         epoch = randomness.token(EPOCH_BYTES)
+        gate = Gate(own_name=identity.name, root=identity.root, epoch=epoch, judge=judge, limit=limit)
         self._signed = SignedMethods(
             identity=identity,
             tls_peers=tls_peers,
-            gate=Gate(own_name=identity.name, root=identity.root, epoch=epoch, judge=judge, limit=limit),
+            gate=gate,
+            new_epoch=lambda: randomness.token(EPOCH_BYTES),
             answers=self._answers,
             clock=clock,
             busyness=self._busyness,
             heard_from=heard_from,
         )
         self._services: tuple[Service, ...] = (
-            node_service(node, epoch=epoch, clock=clock, sealing_key=identity.sealing_key),
+            node_service(node, epoch=lambda: gate.epoch, clock=clock, sealing_key=identity.sealing_key),
             directory_service(directory),
             logs_service(logs),
             catalogue_service(catalogue),

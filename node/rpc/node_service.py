@@ -1,5 +1,6 @@
 """The Node service: hello, by which the two ends of a channel get to know each other."""
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from federation.calls import AdmittedCall
@@ -18,15 +19,15 @@ class NodeInbound(Protocol):
         ...
 
 
-def node_service(inbound: NodeInbound, *, epoch: bytes, clock: Clock, sealing_key: bytes) -> Service:
-    """`epoch`: the gate's own, random for each start of the process."""
+def node_service(inbound: NodeInbound, *, epoch: Callable[[], bytes], clock: Clock, sealing_key: bytes) -> Service:
+    """`epoch`: the gate's own at the moment."""
 
     async def hello(_: AdmittedCall, asked: node_pb2.HelloRequest) -> node_pb2.HelloReply:
         version = agree(asked.protocol_version)
         told = inbound.hello()
         return node_pb2.HelloReply(
             chain=told.chain,
-            epoch=epoch,
+            epoch=epoch(),
             at_ms=clock.now_ms(),
             protocol_version=version,
             software_version=told.software_version,

@@ -94,6 +94,7 @@ class SignedMethods:
         identity: Identity,
         tls_peers: TlsPeers,
         gate: Gate,
+        new_epoch: Callable[[], bytes],
         answers: FirstAnswers,
         clock: Clock,
         busyness: Busyness | None = None,
@@ -103,6 +104,7 @@ class SignedMethods:
         self._identity = identity
         self._tls_peers = tls_peers
         self._gate = gate
+        self._new_epoch = new_epoch
         self._answers = answers
         self._clock = clock
         self._busyness = busyness or Busyness()
@@ -196,6 +198,8 @@ class SignedMethods:
         else:
             peer = self._tls_peers.peer_of(context.auth_context(), now_ms)
         call = envelope.read_call(sealed, payload)
+        if self._gate.is_set_back(now_ms):
+            self._gate.begin_epoch(self._new_epoch())
         admitted = self._gate.admit(call, rules, peer=peer, now_ms=now_ms)
         self._heard_from(peer.name)
         return call, admitted

@@ -282,6 +282,27 @@ def test_a_replay_is_refused_after_the_clock_was_set_back():
         admit(at, call)
 
 
+def test_after_the_clock_was_set_back_a_new_epoch_lets_everybody_go_on_and_no_replay_through():
+    at, before = gate(), sealed()
+    admit(at, before)
+    ahead = NOW_MS + 3_600_000
+    admit(at, sealed(issued_at_ms=ahead), now_ms=ahead)
+    assert not at.is_set_back(ahead - WINDOW_MS)  # so little that nothing fresh looks old
+    admit(at, sealed(issued_at_ms=ahead - WINDOW_MS), now_ms=ahead - WINDOW_MS)
+    assert at.is_set_back(NOW_MS)
+    with pytest.raises(ReplayedCall):
+        admit(at, sealed())
+    at.begin_epoch(b"another.")
+    for old in (before, sealed()):
+        with pytest.raises(WrongEpoch):
+            admit(at, old)
+    fresh = sealed(audience_epoch=b"another.")
+    assert admit(at, fresh)
+    with pytest.raises(ReplayedCall):
+        admit(at, fresh)
+    assert not at.is_set_back(NOW_MS)
+
+
 def test_only_a_signed_call_uses_up_a_nonce():
     at, nonce = gate(), os.urandom(16)
     with pytest.raises(WrongSignature):
