@@ -35,7 +35,7 @@ def main() -> int:
     if wanted.list:
         print("\n".join(found))
         return 0
-    flags = Flags(large=wanted.large, rounds=wanted.rounds)
+    flags = Flags(large=wanted.large, rounds=wanted.rounds, kills=wanted.kills)
     figures, broken = [], []
     for name, module in found.items():
         started = time.monotonic()
@@ -64,6 +64,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="name them and stop")
     parser.add_argument("--large", action="store_true", help="also the runs of a million documents")
     parser.add_argument("--rounds", type=int, default=ROUNDS_MIN, help=f"rounds of each comparison ({ROUNDS_MIN})")
+    parser.add_argument("--kills", type=int, default=100, help="how many processes `crashes` kills (100)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as docs/benchmarks.md has it")
     return parser.parse_args()
