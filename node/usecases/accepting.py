@@ -19,6 +19,7 @@ from federation.errors import BadLog, RefusedCall, Unavailable
 from federation.keys import NodeKey
 from federation.logs import AcceptedPage, Entry, LogForked, LogHead, LogId, Page, Topic, accept_page
 from federation.naming import NameField, NodeName, is_within, parent_of
+from federation.notes import BadCheckpointSignature
 from node.ports import (
     Clock,
     Delivered,
@@ -175,7 +176,7 @@ class Accepting:
         if page.log.topic == directory.TOPIC:
             for standing in self._judge_directory(tx, page.log, entries):
                 tx.standings.put(standing)
-        note = _note_to_keep(stored, accepted)
+        note = _note_to_keep(stored, accepted, key)
         cosignature = b""
         if cosigned and accepted.head.size == accepted.checkpoint.size:
             cosignature = cosign(
@@ -256,12 +257,20 @@ def with_own_holding(receipt: PushReceipt, own: Holding) -> PushReceipt:
     return msgspec.structs.replace(receipt, holdings=(own, *receipt.holdings))
 
 
-def _note_to_keep(stored: StoredLog | None, accepted: AcceptedPage) -> bytes:
-    """The newest note; the held one stays when the same checkpoint comes again with fewer cosignatures."""
+def _note_to_keep(stored: StoredLog | None, accepted: AcceptedPage, key: NodeKey) -> bytes:
+    """The newest note; the held one stays when the same checkpoint comes again with fewer cosignatures.
+
+    Not so where a former key has signed the held one: nobody further up would take it any more.
+    """
     found = accepted.checkpoint.note
-    if stored and stored.note.split(b"\n\n")[0] == found.split(b"\n\n")[0] and len(stored.note) >= len(found):
-        return stored.note
-    return found
+    if stored is None or not stored.note or len(stored.note) < len(found):
+        return found
+    if stored.note.partition(b"\n\n")[0] != found.partition(b"\n\n")[0]:
+        return found
+    try:
+        return open_checkpoint(stored.note, origin=stored.log.origin_line, key=key).note
+    except BadCheckpointSignature:
+        return found
 
 
 def _read_directory_entry(document: bytes) -> DirectoryEntry:

@@ -188,10 +188,14 @@ async def admitting(world: World, tag: str, arm: Arm) -> None:
 
 
 def renewing_with(victim: str) -> Callable[[World, str, Arm], Awaitable[None]]:
-    """The school's certificate is renewed when it starts; whoever dies, the certificate in force is accepted."""
+    """The school's certificate is renewed when it starts; whoever dies, it gets one, and that one is accepted.
+
+    A certificate that was recorded while its receiver died is asked for again at the next start, being due.
+    """
 
     async def go(world: World, tag: str, arm: Arm) -> None:
-        before, killed = (world.home(SCHOOL) / "trust" / "chain.pem").read_bytes(), world.kills.total()
+        chain = world.home(SCHOOL) / "trust" / "chain.pem"
+        before = chain.read_bytes()
         if victim == SCHOOL:
             await world.settle(SCHOOL, arm, ("renew",))
         else:
@@ -199,11 +203,16 @@ def renewing_with(victim: str) -> Callable[[World, str, Arm], Awaitable[None]]:
             await world.settle(SCHOOL, None, ("renew",))
 
         async def renewed() -> bool:
-            was_killed = victim == SCHOOL and world.kills.total() > killed  # its next process finds nothing due
-            return was_killed or (world.home(SCHOOL) / "trust" / "chain.pem").read_bytes() != before
+            return chain.read_bytes() != before
 
+        if victim == SCHOOL:
+            await world.until_dead_or(SCHOOL, renewed)
+            await world.revive(SCHOOL)
+            if not await renewed():
+                await world.settle(SCHOOL, None, ("renew",))
         await world.until(renewed, "a renewal")
         await end_trial(world, victim, arm)
+        await world.settle(SCHOOL)
         await world.check_home(SCHOOL)
         await Resources(world, SCHOOL).publish(f"{tag}a", f"玉雕{tag} 第a讲")
         await world.check_logs(SCHOOL)

@@ -5,6 +5,7 @@ not: what is done with them (`journeys.py`).
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -32,7 +33,7 @@ ROOT = "lln.internal"
 COUNTY = f"county.{ROOT}"
 TOWN = f"town.{ROOT}"
 SCHOOL = f"school.{COUNTY}"
-WAIT_S = 60.0
+WAIT_S = 50.0
 REPOSITORY = Path(__file__).resolve().parents[2]
 KILLED = -signal.SIGKILL
 
@@ -212,9 +213,15 @@ class World:
     async def kill(self, name: str) -> None:
         process = self._processes.pop(name, None)
         if process is not None and not process.ended.done():
-            os.kill(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just died, and nobody has been told yet
+                os.kill(process.pid, signal.SIGKILL)
             async with asyncio.timeout(WAIT_S):
                 await process.ended
+
+    async def until_dead_or(self, name: str, condition) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while not self._processes[name].ended.done() and not await condition():  # noqa: ASYNC110  # files change
+                await asyncio.sleep(0.02)
 
     async def revive(self, name: str) -> bool:
         """Start whoever has died; whether it had to be."""

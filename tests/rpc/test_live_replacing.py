@@ -78,6 +78,20 @@ async def test_a_new_machine_with_new_keys_goes_on_with_the_same_logs(tmp_path):
         assert (await nodes[ROOT].ask("node.status")).verdict.severity == "good"
 
 
+async def test_a_log_that_had_no_entries_is_signed_by_the_new_key_wherever_it_is_held(tmp_path):
+    async with network(tmp_path, "county", "school-a.county") as nodes:
+        await until(lambda: _copied(nodes[ROOT], SCHOOL, 0, "directory"))
+        await _replace(nodes, tmp_path, SCHOOL)
+        key = nodes[SCHOOL].node.identity.did
+
+        async def holds(holder):
+            await until(lambda: _stands(nodes[holder], SCHOOL, key))
+            return not (await nodes[holder].ask("log.verify", topic="directory", origin=SCHOOL)).faults
+
+        for holder in (COUNTY, ROOT):
+            await until(lambda holder=holder: holds(holder))
+
+
 async def test_what_never_left_the_lost_machine_is_lost_and_nothing_forks(tmp_path):
     async with network(tmp_path, "county", "school-a.county") as nodes:
         await nodes[SCHOOL].publish("r1", "木雕")
