@@ -72,6 +72,9 @@ class Routes:
         self._breakers: dict[NodeName, Breaker] = {}
 
     def know(self, name: NodeName, endpoint: str) -> None:
+        """What failed at another address says nothing of this one."""
+        if self._endpoints.get(name) != endpoint:
+            self._breakers.pop(name, None)
         self._endpoints[name] = endpoint
 
     def endpoint_of(self, name: NodeName) -> str:

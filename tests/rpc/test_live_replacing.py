@@ -84,12 +84,15 @@ async def test_a_log_that_had_no_entries_is_signed_by_the_new_key_wherever_it_is
         await _replace(nodes, tmp_path, SCHOOL)
         key = nodes[SCHOOL].node.identity.did
 
-        async def holds(holder):
+        async def signed_anew(holder):
+            county = nodes[COUNTY].node.forwarding
+            county._progress = None  # as after a restart: else nothing is due until the next confirmation
+            county.wake()
             await until(lambda: _stands(nodes[holder], SCHOOL, key))
             return not (await nodes[holder].ask("log.verify", topic="directory", origin=SCHOOL)).faults
 
         for holder in (COUNTY, ROOT):
-            await until(lambda holder=holder: holds(holder))
+            await until(lambda holder=holder: signed_anew(holder))
 
 
 async def test_what_never_left_the_lost_machine_is_lost_and_nothing_forks(tmp_path):

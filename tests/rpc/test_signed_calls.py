@@ -281,6 +281,18 @@ async def test_a_dead_peer_is_left_alone_and_tried_again_when_it_is_heard_from(t
         assert await peers.resolve(tree.district.name, "lln.internal", 0, timeout_s=TIMEOUT_S)
 
 
+async def test_a_peer_at_another_address_is_tried_at_once(tree):
+    async with dialled(tree.school.dialling(tree.district)) as peers:
+        peers.know(tree.district.name, "127.0.0.1:1")
+        for _ in range(3):
+            with pytest.raises(PeerUnreachable):
+                await peers.hello(tree.district.name, timeout_s=0.3)
+        with pytest.raises(BreakerOpen):
+            await peers.hello(tree.district.name, timeout_s=0.3)
+        peers.know(tree.district.name, tree.district.endpoint)
+        assert (await peers.hello(tree.district.name, timeout_s=TIMEOUT_S)).name == tree.district.name
+
+
 async def test_a_refusal_never_opens_a_breaker(tree):
     async with dialled(tree.school.dialling(tree.district)) as peers:
         for _ in range(6):
