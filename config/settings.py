@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from federation.callers import RateLimit
 from federation.directory import NodeDescription
 from federation.errors import BrokenHome
 from federation.naming import Level
@@ -21,6 +22,7 @@ FILE_BYTES_MAX = 65_536
 
 HostPort = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.*-]+):[0-9]{1,5}$", max_length=260)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+PerMinute = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class SettingsRejected(BrokenHome):
@@ -70,12 +72,25 @@ class Search(_Section, frozen=True, kw_only=True):
 
 
 class Limits(_Section, frozen=True, kw_only=True):
-    """What one peer may cost this node."""
+    """What one peer may cost this node. `share_per_peer`: of its time; `failures`: calls that do not hold; `changes`:
+    calls that are kept for ever; `unknown_names`: names asked of the parent for this peer that nobody knew.
+    """
 
     calls_per_second: Annotated[float, Meta(gt=0, le=100_000)] = 100.0
     calls_burst: Annotated[int, Meta(ge=1, le=100_000)] = 400
     calls_at_once_per_peer: Annotated[int, Meta(ge=1, le=10_000)] = 32
     calls_at_once: Annotated[int, Meta(ge=1, le=100_000)] = 512
+    share_per_peer: Annotated[float, Meta(gt=0, le=1)] = 0.25
+    failures_per_minute: PerMinute = 60
+    changes_per_minute: PerMinute = 120
+    unknown_names_per_minute: PerMinute = 60
+    connections: Annotated[int, Meta(ge=8, le=1_000_000)] = 1_024
+    connection_idle_s: Seconds = 600.0
+    handshake_s: Annotated[float, Meta(ge=1, le=120)] = 5.0
+
+    @property
+    def calls(self) -> RateLimit:
+        return RateLimit(calls_per_second=self.calls_per_second, burst=self.calls_burst)
 
 
 class Storage(_Section, frozen=True, kw_only=True):

@@ -25,6 +25,12 @@ class TooManyCalls(RefusedCall):
     en = "The peer calls too often and is held back; this passes by itself."
 
 
+class TooManyFailures(TooManyCalls):
+    code = "LLN-227"
+    zh = "对端发来的调用多次未通过验证，暂时不再受理它的调用，稍后会自动恢复。"
+    en = "Too many of the peer's calls did not hold, so that it is not listened to for a moment; this passes by itself."
+
+
 class ReplayedCall(BadCall):
     code = "LLN-235"
     zh = "这个调用已经收到过一次，已拒绝重放。"

@@ -141,6 +141,7 @@ class MethodRules(msgspec.Struct, frozen=True, kw_only=True):
     introduces: bool = False
     streams_signed_content: bool = False
     sealed: bool = False
+    waits: bool = False
     request_bytes_max: int
     deadline_ms_max: int
 

@@ -125,6 +125,11 @@ class PeerUnreachable(RemoteFault):
 
 
 class PeerRefused(RemoteFault):
+    """`peer_code`: the error that the peer named. `retry_after_ms`: 0 where the same question gets the same answer."""
+
+    peer_code: str = ""
+    retry_after_ms: int = 0
+
     code = "LLN-260"
     zh = "对端节点明确拒绝了请求。"
     en = "The peer answered with a signed refusal."

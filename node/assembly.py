@@ -4,15 +4,13 @@ What lives here: wiring. What must not: a decision, files of a home (`opening.py
 (`runtime.py`).
 """
 
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from typing import Final
 
 from config.settings import Settings
-from federation.callers import RateLimit
 from federation.certificate_profile import read_authority
-from federation.certificates import ChainVerifier, VerifiedNode
+from federation.certificates import ChainVerifier
 from federation.keys import NodeKey
 from federation.naming import NodeName, parent_of
 from node.host.clock import SystemRandomness
@@ -26,6 +24,7 @@ from node.reception import Reception
 from node.rpc.enrolment_client import GrpcDoors
 from node.rpc.links import Links
 from node.rpc.peers import GrpcPeers
+from node.rpc.refusals import Refusals
 from node.rpc.relay_service import Relays
 from node.rpc.transports import Dial
 from node.usecases.accepting import FORK_KIND, Accepting
@@ -67,7 +66,7 @@ class Node:
         self.store, self.clock = store, clock
         self.randomness: Randomness = SystemRandomness()
         self.name, self.root = identity.name, identity.root
-        self.refused: dict[str, int] = {}
+        self.refusals = Refusals()
         self.addresses = Addresses(
             endpoint=settings.node.endpoint or settings.listen.grpc,
             enrolment_endpoint=settings.listen.enrolment_endpoint or settings.listen.enrolment,
@@ -100,13 +99,6 @@ class Node:
             clock=self.clock,
             children=[name for name in children if self.peers.can_dial(name)],
         )
-
-    def judge(self, caller: VerifiedNode, reads_catalogue: bool) -> bool:  # noqa: FBT001  # as federation.calls asks
-        """Whether a verified caller is admitted today; True means provisionally."""
-        certificates = [b64encode(der).decode() for der in caller.chain]
-        held = self.vouching.judge(caller.names[: len(certificates)], certificates, reads_catalogue=reads_catalogue)
-        told = self.acquainting.judge(caller, reads_catalogue=reads_catalogue) if held else None
-        return held if told is None else told
 
     def key_of(self, origin: NodeName) -> NodeKey | None:
         """The node key that signs `origin`'s logs, where a directory held here, or our own chain, records it."""
@@ -154,16 +146,16 @@ class Node:
 
     @cached_property
     def relays(self) -> Relays:
-        limits = self.settings.limits
         return Relays(
             identity=self.identity,
             chains=self.chains,
             clock=self.clock,
             links=self.links,
             pass_on=self.peers.pass_on,
-            limit=RateLimit(calls_per_second=limits.calls_per_second, burst=limits.calls_burst),
+            limit=self.settings.limits.calls,
             meet=self.acquainting.meet,
             missed=self.telling.missed,
+            is_child=lambda name: self.vouching.standing_of(name) is not None,
         )
 
     @cached_property
@@ -310,7 +302,13 @@ class Node:
 
     @cached_property
     def resolving(self) -> Resolving:
-        return Resolving(vouching=self.vouching, peers=self.peers, identity=self.identity, clock=self.clock)
+        return Resolving(
+            vouching=self.vouching,
+            peers=self.peers,
+            identity=self.identity,
+            clock=self.clock,
+            unknown_per_minute=self.settings.limits.unknown_names_per_minute,
+        )
 
     @cached_property
     def moving(self) -> Moving:
@@ -367,7 +365,7 @@ class Node:
             searchable=self.index.count,
             endpoint_of=self.peers.endpoint_of,
             waiting=self.forwarding.waiting,
-            refused=lambda: self.refused,
+            refused=lambda: self.refusals,
             trouble=lambda: self.indexing.trouble,
             backed_up_at_ms=lambda: last_backup_ms(self.home),
             software_version=SOFTWARE_VERSION,

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from federation.callers import RateLimit
+from federation.budgets import per_minute
 from federation.catalogue import TOPIC as CATALOGUE
 from federation.directory import TOPIC as DIRECTORY
 from federation.errors import LlnError
@@ -24,8 +24,9 @@ from node.assembly import Node
 from node.host.homes import SHOWN_FILE, write_whole
 from node.opening import open_node
 from node.rpc.enrolment_server import EnrolmentServer
-from node.rpc.hosting import NodeServer
-from node.rpc.server import Busyness
+from node.rpc.hosting import Connecting, NodeServer
+from node.rpc.server import Allowances
+from node.rpc.turns import Busyness
 
 DOOR_EVERY_S: Final = 2.0
 TLS_EVERY_S: Final = 3_600.0
@@ -69,12 +70,22 @@ def server_of(node: Node) -> NodeServer:
         identity=node.identity,
         material=node.identity,
         chains=node.chains,
-        judge=node.judge,
+        judge=node.acquainting.judge,
         store=node.store,
         clock=node.clock,
         randomness=node.randomness,
-        limit=RateLimit(calls_per_second=limits.calls_per_second, burst=limits.calls_burst),
-        busyness=Busyness(calls=limits.calls_at_once, calls_per_peer=limits.calls_at_once_per_peer),
+        limit=limits.calls,
+        busyness=Busyness(
+            calls=limits.calls_at_once,
+            calls_per_peer=limits.calls_at_once_per_peer,
+            share_per_peer=limits.share_per_peer,
+        ),
+        allowances=Allowances(
+            failures=per_minute(limits.failures_per_minute), changes=per_minute(limits.changes_per_minute)
+        ),
+        connecting=Connecting(
+            connections=limits.connections, idle_s=limits.connection_idle_s, handshake_s=limits.handshake_s
+        ),
         node=node.meeting,
         directory=node.inbound_directory,
         logs=node.inbound_logs,
@@ -86,7 +97,7 @@ def server_of(node: Node) -> NodeServer:
         relays=node.relays,
     )
     node.peers.serve_with(server.answer)
-    node.refused = server.refused
+    node.refusals = server.refusals
     return server
 
 
@@ -126,6 +137,7 @@ async def _spread_news(node: Node, grown: "asyncio.Queue[frozenset[LogId]]") -> 
             moves = await node.vouching.refresh(directories)
             node.meeting.know_siblings()
             node.posting.look_again()
+            node.resolving.news()
         if moves or any(log.topic == CATALOGUE for log in logs):
             node.indexing.wake()
         if any(log.origin == node.name for log in logs):  # nobody watches anything else

@@ -38,6 +38,9 @@ def status(asking: Asking) -> None:
         click.echo(f"  {asking.word('children')}: {told}")
     if state.backed_up_at_ms:
         click.echo(f"  {asking.word('last backup')}: {ago(state.now_ms - state.backed_up_at_ms, asking.ui)}")
+    click.echo(f"  {asking.word('connections begun')} {state.connections}")
+    if state.refused:
+        click.echo(f"  {asking.word('refused calls')}: {_by_code(state.refused)}")
     own = [one for one in state.logs if one.origin == state.name]
     for one in own:
         click.echo(f"  {one.topic}: {one.size} {asking.word('entries')}")
@@ -89,6 +92,8 @@ def peers(asking: Asking) -> None:
         if peer.last_failure_ms:
             failed = ago(now_ms - peer.last_failure_ms, asking.ui)
             click.echo(f"    {asking.word('last failure')}: {failed}  {clean(peer.last_error)}")
+        if peer.refused:
+            click.echo(f"    {asking.word('refused calls')}: {_by_code(peer.refused)}")
 
 
 @click.command()
@@ -132,6 +137,11 @@ def _print_finding(asking: Asking, finding: desk.Finding) -> None:
     click.echo(f"{MARKS[finding.severity]} {clean(finding.zh if asking.ui == 'zh' else finding.en)}")
     if finding.remedy:
         click.echo(f"    {asking.word('what to do')}: {finding.remedy}")
+
+
+def _by_code(refused: dict[str, int]) -> str:
+    """Every code with how often, the most frequent first."""
+    return " · ".join(f"{code} × {count}" for code, count in sorted(refused.items(), key=lambda one: -one[1]))
 
 
 def _print_branch(

@@ -103,6 +103,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "never": ("从未", "never"),
     "last success": ("上次成功", "last success"),
     "last failure": ("上次失败", "last failure"),
+    "refused calls": ("已拒绝的调用", "refused calls"),
+    "connections begun": ("启动以来的连接", "connections since the start"),
     "certificate until": ("证书有效至", "certificate until"),
     "good": ("成立", "good"),
     "bad": ("不成立", "does not hold"),

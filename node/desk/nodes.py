@@ -34,7 +34,10 @@ class PingTold(Document, frozen=True, kw_only=True):
 
 
 class PeerState(Document, frozen=True, kw_only=True):
-    """One peer, as far as this node has dealt with it since it started; times 0 when never."""
+    """One peer, as far as this node has dealt with it since it started; times 0 when never.
+
+    `refused`: how many of its calls were refused, by error code.
+    """
 
     name: str
     relation: Relation
@@ -45,12 +48,14 @@ class PeerState(Document, frozen=True, kw_only=True):
     last_error: str
     waiting: int
     clock_offset_ms: int | None
+    refused: dict[str, int] = {}
 
 
 class NodeState(Document, frozen=True, kw_only=True):
     """`verdict` is one sentence; `findings` hold everything that is not as it should be.
 
     `backed_up_at_ms`: when `lln backup` last wrote a file; absent where it never did.
+    `refused`: calls since the start, by error code; `connections`: how many were begun, whatever came of them.
     """
 
     verdict: Finding
@@ -69,6 +74,8 @@ class NodeState(Document, frozen=True, kw_only=True):
     logs: tuple[LogState, ...]
     children: dict[str, int]
     backed_up_at_ms: int | None = None
+    refused: dict[str, int] = {}
+    connections: int = 0
 
 
 class TreeNode(Document, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any, Final
 
 import grpc
+import msgspec
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
@@ -26,11 +27,13 @@ from node.rpc.links import Links
 from node.rpc.logs_service import LogsInbound, logs_service
 from node.rpc.node_service import NodeInbound, node_service
 from node.rpc.post_service import PostInbound, post_service
+from node.rpc.refusals import Refusals
 from node.rpc.relay_service import Relays, link_service
-from node.rpc.server import Busyness, SignedMethods
+from node.rpc.server import Allowances, SignedMethods
 from node.rpc.services import Service
 from node.rpc.tls import TlsMaterial, TlsPeers, server_credentials
 from node.rpc.transports import RawReply
+from node.rpc.turns import Busyness
 
 RECEIVED_BYTES_MAX: Final = 4 * 1024 * 1024 + 262_144
 """The largest request of any method (desk.proto), and its envelope; the gate then holds each method to its own."""
@@ -38,7 +41,6 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", RECEIVED_BYTES_MAX),
     ("grpc.max_metadata_size", 8_192),  # beyond it, gRPC refuses metadata
     ("grpc.absolute_max_metadata_size", 16_384),
-    ("grpc.max_concurrent_streams", 128),
     ("grpc.keepalive_time_ms", 60_000),  # a peer that vanished is noticed, and its streams end
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -46,13 +48,24 @@ _OPTIONS: Final = (
     ("grpc.http2.max_ping_strikes", 3),
     ("grpc.so_reuseport", 0),  # a second process on this port is a mistake, and is told
 )
-_CALLS_MARGIN: Final = 64
+_STREAMS_MARGIN: Final = 8
+_CALLS_IN_GRPC_MAX: Final = 16_384
+"""A call whose message never comes is counted by gRPC alone, and nobody can say whose it is: with a small number here,
+one peer's silent calls would shut out everybody else's."""
 
 
 class PortTaken(Unavailable):
     code = "LLN-1608"
     zh = "端口已被占用。请停止占用它的程序，或在 config.toml 的 listen.grpc 中换一个端口。"
     en = "The port is taken. Stop whatever uses it, or choose another as listen.grpc in config.toml."
+
+
+class Connecting(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection may cost before anybody knows whose it is."""
+
+    connections: int = 1_024
+    idle_s: float = 600.0
+    handshake_s: float = 5.0
 
 
 class NodeServer:
@@ -78,6 +91,8 @@ class NodeServer:
         relays: Relays | None = None,
         limit: RateLimit | None = None,
         busyness: Busyness | None = None,
+        allowances: Allowances | None = None,
+        connecting: Connecting | None = None,
         heard_from: Callable[[NodeName], None] = lambda _: None,
     ) -> None:
         """`links` and `relays`: who may be reached only through this node; absent where nobody is.
@@ -86,6 +101,7 @@ class NodeServer:
         """
         self._material = material
         self._busyness = busyness or Busyness()
+        self._connecting = connecting or Connecting()
         self._answers = FirstAnswers(store=store, clock=clock)
         tls_peers = TlsPeers(chains)
         epoch = randomness.token(EPOCH_BYTES)
@@ -98,6 +114,7 @@ class NodeServer:
             answers=self._answers,
             clock=clock,
             busyness=self._busyness,
+            allowances=allowances,
             heard_from=heard_from,
         )
         self._services: tuple[Service, ...] = (
@@ -110,15 +127,15 @@ class NodeServer:
             *(() if links is None else (link_service(links),)),
             *(() if relays is None else (relays.service(self._signed.answer),)),
         )
-        self._health = health.aio.HealthServicer()
+        self._health = _Health()
         self._reflection = _ForOwnPeople([one.name for one in self._services], identity, tls_peers, clock)
         self._running = contextlib.AsyncExitStack()
         self._server: grpc.aio.Server | None = None
 
     @property
-    def refused(self) -> dict[str, int]:
-        """How many calls were refused since the start, by error code."""
-        return self._signed.refused
+    def refusals(self) -> Refusals:
+        """How many calls were refused since the start, by error code and by peer."""
+        return self._signed.refusals
 
     async def answer(self, method: str, payload: bytes, arrival: Arrival) -> RawReply:
         """The signed answer to a call that came over the link to the parent."""
@@ -136,8 +153,7 @@ class NodeServer:
 
     async def start(self, listen: str) -> int:
         """Listen on `listen` (host:port); returns the port. Raises PortTaken."""
-        calls_max = self._busyness.calls + _CALLS_MARGIN  # beyond it gRPC itself refuses, and nothing is signed
-        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=calls_max)
+        server = grpc.aio.server(options=self._options(), maximum_concurrent_rpcs=_CALLS_IN_GRPC_MAX)
         for service in self._services:
             handlers = self._signed.handlers(service.methods)
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.name, handlers),))
@@ -145,13 +161,28 @@ class NodeServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(self._reflection, server)  # type: ignore[no-untyped-call]  # as generated
         try:
-            port: int = server.add_secure_port(listen, server_credentials(self._material, mutual=True))
+            port: int = server.add_secure_port(
+                listen, server_credentials(self._material, mutual=True, begun=self._count_connection)
+            )
         except RuntimeError as error:
             raise PortTaken(listen, "cannot be listened on") from error
         await self._running.enter_async_context(self._answers)
         await server.start()
         self._server = server
         return port
+
+    def _options(self) -> tuple[tuple[str, int], ...]:
+        """What one peer may have under way is also all that one connection carries: the rest waits at the caller."""
+        return (
+            *_OPTIONS,
+            ("grpc.max_concurrent_streams", self._busyness.calls_per_peer + _STREAMS_MARGIN),
+            ("grpc.max_allowed_incoming_connections", self._connecting.connections),
+            ("grpc.max_connection_idle_ms", int(self._connecting.idle_s * 1_000)),
+            ("grpc.server_handshake_timeout_ms", int(self._connecting.handshake_s * 1_000)),
+        )
+
+    def _count_connection(self) -> None:
+        self.refusals.connections += 1  # from gRPC's own threads: a count that is one short is still a count
 
     async def stop(self, grace_s: float) -> None:
         """Take no more calls, hang up streams, and give what is being worked on `grace_s`; harmless when not started.
@@ -164,6 +195,13 @@ class NodeServer:
         if server is not None:
             await server.stop(grace_s)
         await self._running.aclose()
+
+
+class _Health(health.aio.HealthServicer):
+    """Whoever asks is answered; nobody is told of every change, since that would keep a call open for ever."""
+
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: ARG002, N802  # gRPC names it
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "ask with Check")
 
 
 class _ForOwnPeople(reflection.aio.ReflectionServicer):

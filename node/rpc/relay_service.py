@@ -11,8 +11,9 @@ from federation.callers import Callers, RateLimit
 from federation.calls import METHOD_CHARS_MAX, AdmittedCall
 from federation.certificates import ChainVerifier, VerifiedNode
 from federation.errors import PeerRefused, PeerUnreachable, UntrustedPeer
-from federation.naming import NodeName
+from federation.naming import NodeName, is_within
 from federation.relaying import RELAYS_MAX, ForeignOrigin, NoWayThere, check_passage, next_hop
+from federation.unknown_names import NameUnknown
 from node.ports import Clock, Identity, Passed
 from node.rpc import wire
 from node.rpc.arrivals import Arrival
@@ -47,6 +48,7 @@ class Relays:
     """Passes calls on, and delivers those that have arrived.
 
     `serve`: the own methods, set once they are put together. `meet`: asked before a call of somebody unknown is judged.
+    `is_child`: whether a name below this node's is anybody's; a road to nobody is not looked for.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Relays:
         limit: RateLimit,
         meet: Callable[[VerifiedNode], Awaitable[None]],
         missed: Callable[[NodeName, NodeName], None] = lambda *_: None,
+        is_child: Callable[[NodeName], bool] = lambda _: True,
     ) -> None:
         """`missed` is told of a child that could not be reached, and by whom."""
         self._identity = identity
@@ -70,6 +73,7 @@ class Relays:
         self._origins = Callers(limit)
         self._meet = meet
         self._missed = missed
+        self._is_child = is_child
 
     def service(self, serve: ServeCall) -> Service:
         async def forward(call: AdmittedCall, asked: link_pb2.ForwardRequest) -> link_pb2.ForwardReply:
@@ -98,6 +102,8 @@ class Relays:
         hop = next_hop(own, target, self._identity.root)
         if hop is None:
             raise NoWayThere(target, f"it is not in the network of {own}")
+        if is_within(hop, own) and not self._is_child(hop):
+            raise NameUnknown(target, f"{own} has no child {hop}")
         onward = link_pb2.ForwardRequest()
         onward.CopyFrom(asked)
         onward.via.append(own)

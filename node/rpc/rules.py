@@ -75,6 +75,7 @@ def _rules(method: MethodDescriptor) -> MethodRules:
         introduces=declared.introduces,
         streams_signed_content=declared.streams_signed_content,
         sealed=declared.sealed,
+        waits=declared.waits,
         request_bytes_max=declared.request_bytes_max or REQUEST_BYTES_DEFAULT,
         deadline_ms_max=declared.deadline_ms_max or DEADLINE_MS_DEFAULT,
     )

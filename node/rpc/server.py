@@ -5,7 +5,7 @@ What must not: what any method does (`*_service.py`), or ports and processes (`h
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from hashlib import sha256
 from typing import Any, Final, TypeVar
@@ -13,6 +13,8 @@ from typing import Any, Final, TypeVar
 import grpc
 import msgspec
 
+from federation.budgets import Allowance, Budgets
+from federation.callers import TooManyCalls, TooManyFailures
 from federation.calls import (
     METHOD_CHARS_MAX,
     AdmittedCall,
@@ -23,17 +25,20 @@ from federation.calls import (
     call_digest,
     sign_reply,
 )
-from federation.errors import NotFound, Unavailable
+from federation.certificates import VerifiedNode
+from federation.errors import BadCall, BadLog, NotFound, Unavailable
 from federation.naming import NodeName
 from node.ports import Clock, Identity
 from node.rpc import envelope
 from node.rpc.answers import Answer, Change, FirstAnswers, answer_to
 from node.rpc.arrivals import Arrival
 from node.rpc.envelope import Sealed
+from node.rpc.refusals import Refusals
 from node.rpc.sealing import open_call
 from node.rpc.status_codes import STATUS_BY_NUMBER
 from node.rpc.tls import TlsPeers
 from node.rpc.transports import RawReply
+from node.rpc.turns import Busyness, TooBusy, Turn, Turns
 
 T = TypeVar("T")
 Unary = Callable[[AdmittedCall, bytes], Awaitable[bytes]]
@@ -42,18 +47,13 @@ Changing = Callable[[AdmittedCall, bytes, Change], Awaitable[None]]
 Exchange = Callable[[AdmittedCall, bytes, AsyncIterator[bytes]], AsyncGenerator[bytes, None]]
 FIRST_MESSAGE_S: Final = 10.0
 _ACCEPTED: Final = Answer()
+_NOT_NOW: Final = (TooManyCalls, TooBusy)
 
 
 class DeadlinePassed(Unavailable):
     code = "LLN-1604"
     zh = "处理超时，没有完成。程序会稍后重试。"
     en = "The work took longer than its deadline and was given up; the program retries later."
-
-
-class TooBusy(Unavailable):
-    code = "LLN-1605"
-    zh = "节点正忙，请稍后再试。"
-    en = "The node is busy; try again shortly."
 
 
 class NodeStopping(Unavailable):
@@ -78,11 +78,23 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     exchange: Exchange | None = None
 
 
-class Busyness(msgspec.Struct, frozen=True, kw_only=True):
-    """How many calls may be worked on at once, in all and for one peer; an open stream is one of them."""
+class Allowances(msgspec.Struct, frozen=True, kw_only=True):
+    """Of what one peer may do little: calls that do not hold, and calls that change something and are kept for ever."""
 
-    calls: int = 512
-    calls_per_peer: int = 64
+    failures: Allowance = Allowance(per_second=1.0, burst=60.0)
+    changes: Allowance = Allowance(per_second=2.0, burst=120.0)
+
+
+class _Heard(msgspec.Struct, frozen=True, gc=False):
+    """Who is at the other end, and in which lane its calls wait.
+
+    What has come through relays waits in a lane of its own: a relay can show anybody's certificates, and must not be
+    able to shut out their bearer, who calls by itself. For the same reason nobody is blamed for it.
+    """
+
+    peer: VerifiedNode
+    lane: str
+    blamed: NodeName | None
 
 
 class SignedMethods:
@@ -98,23 +110,25 @@ class SignedMethods:
         answers: FirstAnswers,
         clock: Clock,
         busyness: Busyness | None = None,
+        allowances: Allowances | None = None,
         heard_from: Callable[[NodeName], None] = lambda _: None,
     ) -> None:
         """`heard_from` is told the name of each caller whose call was admitted."""
+        allowed = allowances or Allowances()
         self._identity = identity
         self._tls_peers = tls_peers
         self._gate = gate
         self._new_epoch = new_epoch
         self._answers = answers
         self._clock = clock
-        self._busyness = busyness or Busyness()
         self._heard_from = heard_from
-        self._at_work_in_all = 0
-        self._at_work: dict[NodeName, int] = {}
+        self._turns = Turns(busyness or Busyness(), clock.monotonic_s)
+        self._failures = Budgets(allowed.failures)
+        self._changes = Budgets(allowed.changes)
         self._streams: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
         self._by_path: dict[str, Callable[[bytes, Any], Awaitable[bytes]]] = {}
-        self.refused: dict[str, int] = {}
+        self.refusals = Refusals()
 
     def handlers(self, methods: Mapping[str, Method]) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
         """Handlers by method name, without (de)serialisers: the bytes arrive and leave as they are."""
@@ -132,7 +146,7 @@ class SignedMethods:
         if serve is not None:
             return arrival.reply(await serve(payload, arrival))
         sealed = envelope.find(arrival.invocation_metadata(), envelope.CALL)
-        return arrival.reply(self._send(arrival, sealed, answer_to(MethodNotServed(method[:METHOD_CHARS_MAX]))))
+        return arrival.reply(self._send(arrival, sealed, answer_to(MethodNotServed(method[:METHOD_CHARS_MAX])), None))
 
     def _handler(self, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
         if method.exchange is not None:
@@ -147,61 +161,118 @@ class SignedMethods:
 
         async def serve(payload: bytes, context: Any) -> bytes:
             sealed = envelope.find(context.invocation_metadata(), envelope.CALL)
+            heard: _Heard | None = None
             try:
-                call, admitted = self._admit(sealed, payload, rules, context)
-                self._begin_work(admitted.caller.name)
-                try:
-                    answer = await self._work_sealed(call, admitted, method, context)
-                finally:
-                    self._end_work(admitted.caller.name)
+                heard = self._hear(context)
+
+                async def answered(turn: Turn | None, by: _Heard = heard) -> Answer:
+                    call, admitted = self._admit(sealed, payload, rules, by)
+                    if turn is not None and rules.waits:
+                        turn.stand_back()
+                    return await self._work_sealed(call, admitted, method, context)
+
+                answer = await self._in_turn(heard, len(payload), answered, is_metered=not rules.waits)
             except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
-                answer = answer_to(error)
-            return self._send(context, sealed, answer)
+                return await self._refuse(context, sealed, error, heard, rules)
+            return self._send(context, sealed, answer, heard)
 
         return serve
 
+    async def _in_turn(
+        self,
+        heard: _Heard,
+        payload_bytes: int,
+        answered: Callable[[Turn | None], Coroutine[Any, Any, Answer]],
+        *,
+        is_metered: bool,
+    ) -> Answer:
+        if heard.peer.name == self._identity.name:  # its own people have the whole node
+            return await answered(None)
+        turn = self._take_turn(heard, payload_bytes)
+        try:
+            if turn.must_wait:
+                await turn.wait()
+            return await (turn.metered(answered(turn)) if is_metered else answered(turn))
+        finally:
+            turn.end()
+
     def _stream(self, rules: MethodRules, work: Streaming) -> Callable[[bytes, Any], Awaitable[None]]:
         async def serve(payload: bytes, context: Any) -> None:
-            sealed = envelope.find(context.invocation_metadata(), envelope.CALL)
-            try:
-                call, admitted = self._admit(sealed, payload, rules, context)
-                self._begin_work(admitted.caller.name)
-                try:
-                    await context.send_initial_metadata(self._seal(sealed, _ACCEPTED))
-                    await self._pour(call, admitted, rules, work, context)
-                finally:
-                    self._end_work(admitted.caller.name)
-                ended = _ACCEPTED
-            except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
-                ended = answer_to(error)
-            self._send(context, sealed, ended)
+            async def first() -> bytes:
+                return payload
+
+            await self._serve_stream(rules, work, first, context)
 
         return serve
 
     def _exchange(self, rules: MethodRules, work: Exchange) -> Callable[[AsyncIterator[bytes], Any], Awaitable[None]]:
         async def serve(said: AsyncIterator[bytes], context: Any) -> None:
-            try:
-                async with asyncio.timeout(FIRST_MESSAGE_S):
-                    first = await anext(said)
-            except (TimeoutError, StopAsyncIteration):
-                first = b""  # what was signed is not there, and is refused for that
-            await self._stream(rules, lambda call, payload: work(call, payload, said))(first, context)
+            async def first() -> bytes:
+                try:
+                    async with asyncio.timeout(FIRST_MESSAGE_S):
+                        return await anext(said)
+                except (TimeoutError, StopAsyncIteration):
+                    return b""  # what was signed is not there, and is refused for that
+
+            await self._serve_stream(rules, lambda call, payload: work(call, payload, said), first, context)
 
         return serve
 
-    def _admit(
-        self, sealed: Sealed, payload: bytes, rules: MethodRules, context: Any
-    ) -> tuple[SignedCall, AdmittedCall]:
+    async def _serve_stream(
+        self, rules: MethodRules, work: Streaming, first: Callable[[], Awaitable[bytes]], context: Any
+    ) -> None:
+        """A stream is one of its caller's calls from its first moment, while even its first message is waited for."""
+        sealed = envelope.find(context.invocation_metadata(), envelope.CALL)
+        heard: _Heard | None = None
+        try:
+            heard = self._hear(context)
+            turn = self._take_turn(heard, 0)
+            try:
+                if turn.must_wait:
+                    await turn.wait()
+                turn.stand_back()
+                call, admitted = self._admit(sealed, await first(), rules, heard)
+                await context.send_initial_metadata(self._seal(sealed, _ACCEPTED))
+                await self._pour(call, admitted, rules, work, context)
+            finally:
+                turn.end()
+        except Exception as error:  # noqa: BLE001  # a peer gets a signed answer to everything
+            await self._refuse(context, sealed, error, heard, rules)
+            return
+        self._send(context, sealed, _ACCEPTED, heard)
+
+    def _hear(self, context: Any) -> _Heard:
         now_ms = self._clock.now_ms()
         if isinstance(context, Arrival):
             peer = context.caller(now_ms)
+            if context.by == "relay":
+                return _Heard(peer, f"{peer.name} by relay", None)
         else:
             peer = self._tls_peers.peer_of(context.auth_context(), now_ms)
-        call = envelope.read_call(sealed, payload)
-        if self._gate.is_set_back(now_ms):
-            self._gate.begin_epoch(self._new_epoch())
-        admitted = self._gate.admit(call, rules, peer=peer, now_ms=now_ms)
-        self._heard_from(peer.name)
+        return _Heard(peer, peer.name, peer.name)
+
+    def _take_turn(self, heard: _Heard, payload_bytes: int) -> Turn:
+        """Before anything of the call is looked at: who has sent too much that did not hold is not listened to."""
+        if self._failures.is_spent(heard.lane, self._clock.now_ms()):
+            raise TooManyFailures(heard.peer.name, "too many of its calls did not hold")
+        return self._turns.take(heard.lane, payload_bytes)
+
+    def _admit(
+        self, sealed: Sealed, payload: bytes, rules: MethodRules, heard: _Heard
+    ) -> tuple[SignedCall, AdmittedCall]:
+        now_ms = self._clock.now_ms()
+        try:
+            call = envelope.read_call(sealed, payload)
+            if self._gate.is_set_back(now_ms):
+                self._gate.begin_epoch(self._new_epoch())
+            admitted = self._gate.admit(call, rules, peer=heard.peer, now_ms=now_ms)
+        except BadCall:
+            if rules.waits:
+                self._failures.spend(heard.lane, now_ms)
+            raise
+        if rules.changes and admitted.relation != "self" and not self._changes.spend(heard.lane, now_ms):
+            raise TooManyCalls(heard.peer.name, "too many of its calls change something")
+        self._heard_from(heard.peer.name)
         return call, admitted
 
     async def _work_sealed(self, call: SignedCall, admitted: AdmittedCall, method: Method, context: Any) -> Answer:
@@ -252,16 +323,34 @@ class SignedMethods:
         finally:
             self._streams.discard(stream)
 
-    def _send(self, context: Any, sealed: Sealed, answer: Answer) -> bytes:
+    async def _refuse(
+        self, context: Any, sealed: Sealed, error: Exception, heard: _Heard | None, rules: MethodRules
+    ) -> bytes:
+        """Answer with a refusal: what did not hold is counted against its sender, and "not now" is no quick answer.
+
+        What is only passed on may have been refused by others, for what others had put into it: `_admit` counts there.
+        """
+        is_signed = True
+        if heard is not None and heard.peer.name != self._identity.name:
+            if isinstance(error, BadCall | BadLog) and not rules.waits:
+                self._failures.spend(heard.lane, self._clock.now_ms())
+            if isinstance(error, _NOT_NOW):
+                is_signed = self.refusals.is_worth_signing(heard.lane, self._clock.now_ms())
+                await self.refusals.pause(heard.lane, context.time_remaining())
+        return self._send(context, sealed, answer_to(error), heard, is_signed=is_signed)
+
+    def _send(
+        self, context: Any, sealed: Sealed, answer: Answer, heard: _Heard | None, *, is_signed: bool = True
+    ) -> bytes:
         """Put the signed answer on its way; returns the message's bytes, empty for a refusal."""
-        trailer = self._seal(sealed, answer)
         if answer.status == 0:
-            context.set_trailing_metadata(trailer)
+            context.set_trailing_metadata(self._seal(sealed, answer))
             return answer.body
-        self.refused[answer.code] = self.refused.get(answer.code, 0) + 1
+        self.refusals.count(answer.code, heard.blamed if heard else None)
         context.set_code(STATUS_BY_NUMBER[answer.status])
         context.set_details(answer.code)
-        context.set_trailing_metadata((*trailer, (envelope.ERROR, answer.body)))
+        if is_signed:
+            context.set_trailing_metadata((*self._seal(sealed, answer), (envelope.ERROR, answer.body)))
         return b""
 
     def _seal(self, sealed: Sealed, answer: Answer) -> tuple[tuple[str, bytes], ...]:
@@ -275,22 +364,6 @@ class SignedMethods:
             )
         )
         return (envelope.REPLY, header), (envelope.SIGNATURE, sign_reply(header, self._identity))
-
-    def _begin_work(self, caller: NodeName) -> None:
-        """Count a call for as long as it is worked on; raises TooBusy."""
-        theirs = self._at_work.get(caller, 0)
-        if self._at_work_in_all >= self._busyness.calls:
-            raise TooBusy(self._identity.name, f"{self._busyness.calls} calls are being worked on")
-        if theirs >= self._busyness.calls_per_peer:
-            raise TooBusy(caller, f"{self._busyness.calls_per_peer} of its calls are being worked on")
-        self._at_work_in_all += 1
-        self._at_work[caller] = theirs + 1
-
-    def _end_work(self, caller: NodeName) -> None:
-        self._at_work_in_all -= 1
-        self._at_work[caller] -= 1
-        if not self._at_work[caller]:
-            del self._at_work[caller]
 
 
 async def _in_time(rules: MethodRules, work: Awaitable[T]) -> T:

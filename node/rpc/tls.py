@@ -3,7 +3,7 @@
 What must not live here: which certificates are good (`federation/certificates.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import grpc
@@ -32,12 +32,18 @@ class NoCertificateShown(UntrustedPeer):
     en = "The peer showed no certificate, so nobody knows who it is."
 
 
-def server_credentials(material: TlsMaterial, *, mutual: bool) -> grpc.ServerCredentials:
-    """Credentials that take up a renewed leaf at the next handshake; `mutual` insists on the client's certificate."""
+def server_credentials(
+    material: TlsMaterial, *, mutual: bool, begun: Callable[[], None] = lambda: None
+) -> grpc.ServerCredentials:
+    """Credentials that take up a renewed leaf at the next handshake; `mutual` insists on the client's certificate.
+
+    `begun` is told of every handshake that begins, from a thread of gRPC's.
+    """
     last = material.current_tls()
 
     def renewed() -> grpc.ServerCertificateConfiguration | None:
         nonlocal last
+        begun()
         current = material.current_tls()
         if current == last:
             return None

@@ -1,7 +1,7 @@
 """Acquainting: what this node knows of callers from other branches, whose directories it does not hold.
 
-What lives here: asking the lowest common authority, through the parent, and remembering the answer for a while. What
-must not: callers whose authority's directory is held here (`vouching.py`).
+What lives here: asking the lowest common authority, through the parent, remembering the answer for a while, and judging
+by it where `vouching.py` holds no directory. What must not: those directories.
 """
 
 from base64 import b64encode
@@ -17,6 +17,7 @@ from node.ports import Clock, Identity, Peers, Resolved
 from node.usecases.vouching import Vouching
 
 ASK_AGAIN_MS: Final = 5 * 60_000
+ASK_IN_VAIN_MS: Final = 30_000
 STRANGERS_MAX: Final = 4_096
 HOPS_MAX: Final = 8
 TIMEOUT_S: Final = 3.0
@@ -29,6 +30,7 @@ class Acquainting:
         self._identity = identity
         self._clock = clock
         self._met: OrderedDict[NodeName, tuple[int, Resolved]] = OrderedDict()
+        self._in_vain: OrderedDict[NodeName, int] = OrderedDict()
 
     async def meet(self, caller: VerifiedNode) -> None:
         """Ask who a stranger is, unless that was asked lately; where nobody answers, its certificates speak for it."""
@@ -36,22 +38,34 @@ class Acquainting:
         if parent is None or not self._is_stranger(caller.name):
             return
         asked_ms, _ = self._met.get(caller.name, (0, None))
-        if self._clock.now_ms() - asked_ms < ASK_AGAIN_MS:
+        now_ms = self._clock.now_ms()
+        if now_ms - asked_ms < ASK_AGAIN_MS or now_ms - self._in_vain.get(caller.name, 0) < ASK_IN_VAIN_MS:
             return
         try:
             told = await self._peers.resolve(parent, caller.name, HOPS_MAX, timeout_s=TIMEOUT_S)
-        except LlnError:  # provisional then, as the judgement says
+        except LlnError:  # provisional then, as the judgement says; and not asked again for each of its calls
+            self._in_vain[caller.name] = now_ms
+            self._in_vain.move_to_end(caller.name)
+            while len(self._in_vain) > STRANGERS_MAX:
+                self._in_vain.popitem(last=False)
             return
+        self._in_vain.pop(caller.name, None)
         self._met[caller.name] = (self._clock.now_ms(), told)
         self._met.move_to_end(caller.name)
         while len(self._met) > STRANGERS_MAX:
             self._met.popitem(last=False)
 
-    def judge(self, caller: VerifiedNode, *, reads_catalogue: bool) -> bool | None:
-        """As `Vouching.judge`, of a stranger that has been asked about; None where nothing is known.
-
-        Raises the refusals of `federation.directory.judge`.
+    def judge(self, caller: VerifiedNode, reads_catalogue: bool) -> bool:  # noqa: FBT001  # as federation.calls asks
+        """Whether a verified caller is admitted today; True means provisionally. Raises the refusals of
+        `federation.directory.judge`.
         """
+        certificates = [b64encode(der).decode() for der in caller.chain]
+        held = self._vouching.judge(caller.names[: len(certificates)], certificates, reads_catalogue=reads_catalogue)
+        told = self._judge_stranger(caller, reads_catalogue=reads_catalogue) if held else None
+        return held if told is None else told
+
+    def _judge_stranger(self, caller: VerifiedNode, *, reads_catalogue: bool) -> bool | None:
+        """The same, of a stranger that has been asked about; None where nothing is known."""
         met = self._met.get(caller.name)
         authority = parent_of(caller.name, self._identity.root)
         if met is None or authority is None or not self._is_stranger(caller.name):

@@ -120,6 +120,8 @@ class Forwarding:
             ):
                 progress = await self._push(parent, stored, progress)
         except (PeerRefused, BadLog) as refusal:
+            if isinstance(refusal, PeerRefused) and refusal.retry_after_ms:
+                raise  # "not now" is no judgement of this log: the whole round waits, and goes on from where it was
             self._refused[stored.log] = str(refusal)
             self._dealings.failed(parent, refusal)
             if self._progress is not None:

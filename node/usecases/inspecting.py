@@ -5,7 +5,7 @@ names the command that does.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from federation.catalogue import TOPIC
 from federation.certificate_profile import read_authority
@@ -29,6 +29,20 @@ _NOT_ADMITTED: Final = (CallerSuspended.code, CallerRevoked.code)
 _WORST: Final = {"good": 0, "notice": 1, "warning": 2, "fault": 3}
 
 
+class Refused(Protocol):
+    """Calls that were refused since the start, by error code: in all, and of each peer; and connections begun."""
+
+    @property
+    def by_code(self) -> Mapping[str, int]: ...
+
+    @property
+    def connections(self) -> int: ...
+
+    def of(self, peer: NodeName) -> Mapping[str, int]: ...
+
+    def peers(self) -> Sequence[NodeName]: ...
+
+
 class Inspecting:
     def __init__(
         self,
@@ -43,7 +57,7 @@ class Inspecting:
         searchable: Callable[[], int],
         endpoint_of: Callable[[NodeName], str],
         waiting: Callable[[], int],
-        refused: Callable[[], Mapping[str, int]],
+        refused: Callable[[], Refused],
         trouble: Callable[[], LlnError | None],
         backed_up_at_ms: Callable[[], int | None],
         software_version: str,
@@ -103,6 +117,8 @@ class Inspecting:
             logs=logs,
             children=children,
             backed_up_at_ms=backed_up_at_ms,
+            refused=dict(self._refused().by_code),
+            connections=self._refused().connections,
         )
 
     async def tree(self) -> Tree:
@@ -137,6 +153,7 @@ class Inspecting:
                 *(child.name for child in self._vouching.children()),
                 *(sibling.name for sibling in self._vouching.siblings()),
                 *self._dealings.peers(),
+                *self._refused().peers(),
             )
         )
         return Peers(peers=tuple(self._peer(name) for name in names if name != self._identity.name))
@@ -155,6 +172,7 @@ class Inspecting:
             last_error=dealing.last_error,
             waiting=self._waiting() if name == self._parent else 0,
             clock_offset_ms=dealing.clock_offset_ms,
+            refused=dict(self._refused().of(name)),
         )
 
     # --- findings ----------------------------------------------------------------------------------------------------
@@ -275,16 +293,23 @@ class Inspecting:
         ]
 
     def _refusal_findings(self) -> list[Finding]:
-        return [
-            Finding(
-                step="refused calls",
-                severity="notice",
-                zh=f"启动以来拒绝了 {count} 次调用({code})。",
-                en=f"{count} calls were refused since the start ({code}).",
-                remedy="lln peers",
+        """By code, with whoever was refused most often; whether that is a flood or a mistake, its owner knows."""
+        refused = self._refused()
+        findings = []
+        for code, count in sorted(refused.by_code.items()):
+            peer = max(refused.peers(), key=lambda name: refused.of(name).get(code, 0), default=None)
+            theirs = refused.of(peer).get(code, 0) if peer else 0
+            zh, en = (f"，其中 {theirs} 次来自 {peer}", f", {theirs} of them of {peer}") if theirs else ("", "")
+            findings.append(
+                Finding(
+                    step="refused calls",
+                    severity="notice",
+                    zh=f"启动以来拒绝了 {count} 次调用（{code}）{zh}。",
+                    en=f"{count} calls were refused since the start ({code}){en}.",
+                    remedy="lln peers",
+                )
             )
-            for code, count in sorted(self._refused().items())
-        ]
+        return findings
 
     def _certificate_ends_ms(self) -> int | None:
         chain = self._identity.chain

@@ -132,8 +132,9 @@ class Meeting:
         for name in self._vouching.unsettled()[:SETTLED_AT_ONCE]:
             try:
                 found = await self._peers.resolve(parent, name, RESOLVE_HOPS, timeout_s=CALL_TIMEOUT_S)
-            except PeerRefused:  # nobody above knows it, so it is nobody
-                statuses[name] = "revoked"
+            except PeerRefused as refused:
+                if not refused.retry_after_ms:  # nobody above knows it, so it is nobody
+                    statuses[name] = "revoked"
             else:
                 statuses[name] = cast("Status", found.status)  # one of them, or it would not have been read
         if statuses:

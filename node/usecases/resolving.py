@@ -1,43 +1,73 @@
 """Resolving: who a name is, asked of the lowest authority that stands above both.
 
-What lives here: answering from the directories held here, and climbing when they do not reach. What must not: believing
-an answer; whoever asked verifies the chain against its own root.
+What lives here: answering from the directories held here, and climbing when they do not reach, but not over and over
+for names that nobody bears. What must not: believing an answer; whoever asked verifies the chain against its own root.
 """
 
 from base64 import b64decode
 from typing import Final
 
-from federation.errors import NotFound
+from federation.budgets import Budgets, per_minute
+from federation.callers import TooManyCalls
+from federation.errors import PeerRefused
 from federation.naming import NodeName, is_within, lineage, parent_of
+from federation.unknown_names import NameUnknown, UnknownNames
 from node.ports import Clock, Identity, Peers, Resolved
 from node.usecases.vouching import Vouching
 
 TIMEOUT_S: Final = 3.0
+UNKNOWN_PER_MINUTE: Final = 60
 
 
-class NameUnknown(NotFound):
-    code = "LLN-121"
-    zh = "网络中没有这个名称的节点，或其上级的目录还没有送达。"
-    en = "No node of that name is known in the network, or the directory that names it has not arrived."
+class TooManyUnknownNames(TooManyCalls):
+    code = "LLN-228"
+    zh = "对端询问了太多不存在的节点名称，暂时不再替它向上级查询，稍后会自动恢复。"
+    en = "The peer has asked for too many names that nobody bears; for a moment nobody above is asked for it."
 
 
 class Resolving:
-    def __init__(self, *, vouching: Vouching, peers: Peers, identity: Identity, clock: Clock) -> None:
+    """`unknown_per_minute`: how many names that nobody knows one caller may have this node ask its parent for."""
+
+    def __init__(
+        self,
+        *,
+        vouching: Vouching,
+        peers: Peers,
+        identity: Identity,
+        clock: Clock,
+        unknown_per_minute: int = UNKNOWN_PER_MINUTE,
+    ) -> None:
         self._vouching = vouching
         self._peers = peers
         self._identity = identity
         self._clock = clock
+        self._unknown_names = UnknownNames()
+        self._misses = Budgets(per_minute(unknown_per_minute))
 
     async def resolve(self, caller: NodeName, name: NodeName, hops_left: int) -> Resolved:
-        """From the directories held here, else from the parent; raises NameUnknown."""
-        del caller  # everybody admitted may know who is who
+        """From the directories held here, else from the parent; raises NameUnknown, TooManyUnknownNames."""
         known = self._from_held(name)
         if known is not None:
             return known
-        parent = parent_of(self._identity.name, self._identity.root)
+        parent, now_ms = parent_of(self._identity.name, self._identity.root), self._clock.now_ms()
         if parent is None or hops_left < 1 or is_within(name, self._identity.name):
             raise NameUnknown(name, f"asked of {self._identity.name}")
-        return await self._peers.resolve(parent, name, hops_left - 1, timeout_s=TIMEOUT_S)
+        if self._unknown_names.holds(name, now_ms):
+            raise NameUnknown(name, f"{self._identity.name} asked above a moment ago")
+        if self._misses.is_spent(caller, now_ms):
+            raise TooManyUnknownNames(caller, "of the names it asked for too many are nobody's")
+        try:
+            return await self._peers.resolve(parent, name, hops_left - 1, timeout_s=TIMEOUT_S)
+        except PeerRefused as refused:
+            if refused.peer_code != NameUnknown.code:
+                raise
+            self._unknown_names.add(name, now_ms)
+            self._misses.spend(caller, now_ms)
+            raise NameUnknown(name, f"{self._identity.name} asked {parent}") from refused
+
+    def news(self) -> None:
+        """A directory held here has changed: whoever was nobody may be somebody now."""
+        self._unknown_names.forget()
 
     def _from_held(self, name: NodeName) -> Resolved | None:
         standing = self._vouching.standing_of(name)

@@ -32,14 +32,14 @@ from node.ports import PeerHello, PushReceipt, Write
 from node.rpc import wire, wire_logs
 from node.rpc.hosting import NodeServer
 from node.rpc.peers import GrpcPeers
-from node.rpc.server import Busyness
 from node.rpc.tls import channel_credentials, server_credentials
+from node.rpc.turns import Busyness
 from node.storage.sqlite_store import open_sqlite
 from protos.lln.v1 import catalogue_pb2_grpc, directory_pb2, directory_pb2_grpc, logs_pb2_grpc
 from tests.support.small_network import Member, found
 
 UNLIMITED = RateLimit(calls_per_second=1e9, burst=1_000_000_000)
-MANY = Busyness(calls=4_096, calls_per_peer=4_096)
+MANY = Busyness(calls=4_096, calls_per_peer=4_096, going_per_peer=4_096, share_per_peer=1)
 ANYBODY = NodeName("anybody.lln.internal")
 SPECTRUM = ("hobbies_interests", "书法与篆刻入门", "Calligraphy and seal carving for beginners")
 REQUEST = SearchRequest(text="书法 入门", scope="network", asker="no1-middle.jiulongpo.chongqing.lln.internal")

@@ -372,7 +372,7 @@ async def test_a_flood_is_held_back_and_its_neighbours_are_not(tree):
     assert len(refused) == 40
     assert {one.code for one in refused} == {TooManyCalls.code}
     assert {one.status for one in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
-    assert tree.district.server.refused == {TooManyCalls.code: 40}
+    assert tree.district.server.refusals.by_code == {TooManyCalls.code: 40}
     await flood.close()
 
 

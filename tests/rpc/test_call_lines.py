@@ -44,7 +44,7 @@ async def test_a_restarted_peer_is_greeted_again_within_the_same_call(tree):
                 peers.heard_from(tree.district.name)
                 await asyncio.sleep(0.05)
         assert peers._routes._lines[tree.district.name, "direct"] is line
-        assert tree.district.server.refused == {"LLN-237": 1}
+        assert tree.district.server.refusals.by_code == {"LLN-237": 1}
 
 
 async def test_many_calls_after_a_restart_share_one_hello(tree):

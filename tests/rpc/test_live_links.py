@@ -87,7 +87,9 @@ async def test_a_call_crosses_the_tree_and_the_target_learns_who_a_stranger_is(t
         [road] = await tree[SCHOOL].peers.ping(STRANGER, timeout_s=5)
         assert [relay.name for relay in road.relays] == [COUNTY, ROOT, FAR]
         caller = tree[STRANGER].chains.node(tree[SCHOOL].identity.chain, tree[SCHOOL].clock.now_ms())
-        assert tree[STRANGER].judge(caller, True) is False  # resolved at the lowest common authority: not provisional
+        assert (
+            tree[STRANGER].acquainting.judge(caller, True) is False
+        )  # resolved at the lowest common authority: not provisional
         await nodes[COUNTY].ask("node.suspend", name=SCHOOL, reason="核查")
 
         async def refused():

@@ -12,7 +12,8 @@ from federation.search import SearchRequest
 from node.ports import LogHeadNote
 from node.rpc.channels import PeerNotAdmitted, RefusedByPeer, WrongPeer
 from node.rpc.routes import AddressUnknown, BreakerOpen
-from node.rpc.server import Busyness, DeadlinePassed, NodeStopping, TooBusy
+from node.rpc.server import DeadlinePassed, NodeStopping
+from node.rpc.turns import Busyness, TooBusy
 from tests.support.signed_nodes import ANSWER, DESCRIPTION, ITEMS, POST_ANSWERS, Forger, Tree, dialled, page_of
 
 TIMEOUT_S = 5.0

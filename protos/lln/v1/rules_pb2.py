@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19protos/lln/v1/rules.proto\x12\x06lln.v1\x1a google/protobuf/descriptor.proto\"\xce\x01\n\tCallRules\x12\x1f\n\x07\x63\x61llers\x18\x01 \x03(\x0e\x32\x0e.lln.v1.Caller\x12\x0f\n\x07\x63hanges\x18\x02 \x01(\x08\x12\x17\n\x0freads_catalogue\x18\x03 \x01(\x08\x12\x12\n\nintroduces\x18\x04 \x01(\x08\x12\x19\n\x11request_bytes_max\x18\x05 \x01(\r\x12\x17\n\x0f\x64\x65\x61\x64line_ms_max\x18\x06 \x01(\r\x12\x1e\n\x16streams_signed_content\x18\x07 \x01(\x08\x12\x0e\n\x06sealed\x18\x08 \x01(\x08*y\n\x06\x43\x61ller\x12\x16\n\x12\x43\x41LLER_UNSPECIFIED\x10\x00\x12\x08\n\x04SELF\x10\x01\x12\n\n\x06PARENT\x10\x02\x12\t\n\x05\x43HILD\x10\x03\x12\x0b\n\x07SIBLING\x10\x04\x12\x0c\n\x08\x41NCESTOR\x10\x05\x12\x0e\n\nDESCENDANT\x10\x06\x12\x0b\n\x07NETWORK\x10\x07:B\n\x05rules\x12\x1e.google.protobuf.MethodOptions\x18\xce\x8a\x03 \x01(\x0b\x32\x11.lln.v1.CallRulesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19protos/lln/v1/rules.proto\x12\x06lln.v1\x1a google/protobuf/descriptor.proto\"\xdd\x01\n\tCallRules\x12\x1f\n\x07\x63\x61llers\x18\x01 \x03(\x0e\x32\x0e.lln.v1.Caller\x12\x0f\n\x07\x63hanges\x18\x02 \x01(\x08\x12\x17\n\x0freads_catalogue\x18\x03 \x01(\x08\x12\x12\n\nintroduces\x18\x04 \x01(\x08\x12\x19\n\x11request_bytes_max\x18\x05 \x01(\r\x12\x17\n\x0f\x64\x65\x61\x64line_ms_max\x18\x06 \x01(\r\x12\x1e\n\x16streams_signed_content\x18\x07 \x01(\x08\x12\x0e\n\x06sealed\x18\x08 \x01(\x08\x12\r\n\x05waits\x18\t \x01(\x08*y\n\x06\x43\x61ller\x12\x16\n\x12\x43\x41LLER_UNSPECIFIED\x10\x00\x12\x08\n\x04SELF\x10\x01\x12\n\n\x06PARENT\x10\x02\x12\t\n\x05\x43HILD\x10\x03\x12\x0b\n\x07SIBLING\x10\x04\x12\x0c\n\x08\x41NCESTOR\x10\x05\x12\x0e\n\nDESCENDANT\x10\x06\x12\x0b\n\x07NETWORK\x10\x07:B\n\x05rules\x12\x1e.google.protobuf.MethodOptions\x18\xce\x8a\x03 \x01(\x0b\x32\x11.lln.v1.CallRulesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.lln.v1.rules_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CALLER']._serialized_start=280
-  _globals['_CALLER']._serialized_end=401
+  _globals['_CALLER']._serialized_start=295
+  _globals['_CALLER']._serialized_end=416
   _globals['_CALLRULES']._serialized_start=72
-  _globals['_CALLRULES']._serialized_end=278
+  _globals['_CALLRULES']._serialized_end=293
 # @@protoc_insertion_point(module_scope)

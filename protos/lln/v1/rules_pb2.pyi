@@ -63,6 +63,7 @@ class CallRules(_message.Message):
     DEADLINE_MS_MAX_FIELD_NUMBER: _builtins.int
     STREAMS_SIGNED_CONTENT_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
     changes: _builtins.bool
     """The call changes something: an operation id is mandatory, and its first signed answer is kept and repeated."""
     reads_catalogue: _builtins.bool
@@ -77,6 +78,8 @@ class CallRules(_message.Message):
     """The payload is not signed per message: what it carries is signed itself (log checkpoints)."""
     sealed: _builtins.bool
     """Through a relay, payload and reply travel sealed to the callee and back."""
+    waits: _builtins.bool
+    """Once admitted it mostly waits for other nodes, so its caller's next call need not wait for it."""
     @_builtins.property
     def callers(self) -> _containers.RepeatedScalarFieldContainer[Global___Caller.ValueType]: ...
     def __init__(
@@ -90,10 +93,11 @@ class CallRules(_message.Message):
         deadline_ms_max: _builtins.int = ...,
         streams_signed_content: _builtins.bool = ...,
         sealed: _builtins.bool = ...,
+        waits: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers", "changes", b"changes", "deadline_ms_max", b"deadline_ms_max", "introduces", b"introduces", "reads_catalogue", b"reads_catalogue", "request_bytes_max", b"request_bytes_max", "sealed", b"sealed", "streams_signed_content", b"streams_signed_content"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers", "changes", b"changes", "deadline_ms_max", b"deadline_ms_max", "introduces", b"introduces", "reads_catalogue", b"reads_catalogue", "request_bytes_max", b"request_bytes_max", "sealed", b"sealed", "streams_signed_content", b"streams_signed_content", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
