@@ -10,7 +10,7 @@ import msgspec
 
 from federation.errors import InvalidInput, NotFound
 from federation.naming import NodeName, parse_name
-from federation.search import Filters, SearchAnswer, SearchRequest
+from federation.search import TEXT_CHARS_MAX, Filters, SearchAnswer, SearchRequest
 from node import desk
 from node.desk import OPERATIONS
 from node.ports import Peers
@@ -123,9 +123,9 @@ class Reception:
             type=asked.type,
             stage=asked.stage,
         )
-        return await self._searching.search(
+        answer = await self._searching.search(
             SearchRequest(
-                text=asked.text[:1_000],
+                text=asked.text[:TEXT_CHARS_MAX],
                 scope=asked.scope,
                 asker=self._own_name,
                 under=asked.under,
@@ -135,6 +135,8 @@ class Reception:
                 facets=asked.facets,
             )
         )
+        was_cut = answer.text_was_cut or len(asked.text) > TEXT_CHARS_MAX
+        return msgspec.structs.replace(answer, text_was_cut=was_cut)
 
     async def _invite(self, asked: desk.InviteAsked) -> desk.InviteMade:
         made = await self._enrolling.invite(

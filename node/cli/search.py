@@ -66,6 +66,8 @@ def _print(asking: Asking, answer: SearchAnswer, *, first: int) -> None:
         if hit.location:
             click.echo(f"     {clean(hit.location)}")
     _print_facets(asking, answer)
+    if answer.text_was_cut:
+        click.echo(asking.word("query was cut"))
     count = answer.total if answer.total_is_exact else f"{asking.word('at least')} {answer.total}"
     slowest_ms = max((source.ms for source in answer.sources), default=0)
     click.echo(f"\n{asking.word('in all')} {count} · {slowest_ms} ms")

@@ -101,6 +101,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "holds": ("已收", "holds"),
     "indexed": ("已索引", "indexed"),
     "never": ("从未", "never"),
+    "query was cut": (
+        "查询太长，只用了前面的部分（最多 1,000 个字、64 个词）。",
+        "The query was too long; only its beginning was used (1,000 characters and 64 words at most).",
+    ),
     "last success": ("上次成功", "last success"),
     "last failure": ("上次失败", "last failure"),
     "refused calls": ("已拒绝的调用", "refused calls"),

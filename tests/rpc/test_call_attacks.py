@@ -1,6 +1,7 @@
 """What an admitted member with bad intentions can put on the wire, and that the node goes on serving everybody else."""
 
 import asyncio
+import json
 
 import grpc
 import msgspec
@@ -100,6 +101,64 @@ async def test_the_same_bytes_after_a_restart_are_refused(tree, forger):
     again = Forger(tree.school, tree.district)
     assert (await again.send(RESOLVE, PAYLOAD, sealed)).code == WrongEpoch.code
     await again.close()
+
+
+async def test_what_grpc_itself_sends_again_is_not_carried_out_again(tree):
+    """A channel as gRPC would have it sends a call once more when its connection breaks, nonce and all."""
+    asked = []
+    honest = tree.district.behind.resolve
+
+    async with WireThatBreaks(tree.district.endpoint) as wire:
+
+        async def breaks_the_wire(caller, name, hops_left):
+            asked.append(name)
+            wire.cut()
+            return await honest(caller, name, hops_left)
+
+        tree.district.behind.resolve = breaks_the_wire
+        policy = {"maxAttempts": 4, "initialBackoff": "0.05s", "maxBackoff": "0.1s", "backoffMultiplier": 1}
+        config = {"methodConfig": [{"name": [{}], "retryPolicy": policy | {"retryableStatusCodes": ["UNAVAILABLE"]}}]}
+        options = (("grpc.enable_retries", 1), ("grpc.service_config", json.dumps(config)))
+        again = Forger(tree.school, tree.district, endpoint=wire.endpoint, options=options)
+        told = await again.send(RESOLVE, PAYLOAD)
+        assert told.code == ReplayedCall.code  # of the second attempt
+        assert asked == ["lln.internal"]
+        await again.close()
+    tree.district.behind.resolve = honest
+
+
+class WireThatBreaks:
+    """A way to `endpoint` that can be cut; whoever connects anew gets through."""
+
+    def __init__(self, endpoint):
+        self._to = endpoint
+        self._ends = []
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        self.endpoint = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_):
+        self.cut()
+        self._server.close()
+
+    def cut(self):
+        for writer in self._ends:
+            writer.close()
+        self._ends.clear()
+
+    async def _join(self, reader, writer):
+        host, _, port = self._to.rpartition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        self._ends += [writer, far_writer]
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer), return_exceptions=True)
+
+
+async def pump(reader, writer):
+    while data := await reader.read(65_536):
+        writer.write(data)
+        await writer.drain()
 
 
 async def test_a_call_signed_for_another_node_is_refused(tree, forger):

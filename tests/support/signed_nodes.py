@@ -281,14 +281,14 @@ class Told(NamedTuple):
 class Forger:
     """A member that speaks gRPC by hand: its own TLS leaf, and whatever envelope it likes."""
 
-    def __init__(self, node: Node, to: Node, *, leaf=None) -> None:
+    def __init__(self, node: Node, to: Node, *, leaf=None, endpoint="", options=(("grpc.enable_retries", 0),)) -> None:
         self.node = node
         self.to = to
         self.epoch = b""
         key_pem, chain_pem = (leaf.key_pem, leaf.chain_pem) if leaf else node.identity.current_tls()
         credentials = grpc.ssl_channel_credentials(node.identity.root_pem, key_pem, chain_pem)
-        options = (("grpc.ssl_target_name_override", to.name), ("grpc.enable_retries", 0))
-        self.channel = grpc.aio.secure_channel(to.endpoint, credentials, options=options)
+        options = (("grpc.ssl_target_name_override", to.name), *options)
+        self.channel = grpc.aio.secure_channel(endpoint or to.endpoint, credentials, options=options)
 
     async def close(self) -> None:
         await self.channel.close()
