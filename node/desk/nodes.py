@@ -48,7 +48,7 @@ class PeerState(Document, frozen=True, kw_only=True):
     last_error: str
     waiting: int
     clock_offset_ms: int | None
-    refused: dict[str, int] = {}
+    refused: dict[str, int]
 
 
 class NodeState(Document, frozen=True, kw_only=True):
@@ -73,9 +73,9 @@ class NodeState(Document, frozen=True, kw_only=True):
     searchable: int
     logs: tuple[LogState, ...]
     children: dict[str, int]
+    refused: dict[str, int]
+    connections: int
     backed_up_at_ms: int | None = None
-    refused: dict[str, int] = {}
-    connections: int = 0
 
 
 class TreeNode(Document, frozen=True, kw_only=True):

@@ -75,6 +75,17 @@ async def test_two_schools_of_which_neither_can_be_dialled_call_each_other(tmp_p
         assert [(relay.name, relay.over_link) for relay in road.relays] == [(COUNTY, True)]
 
 
+async def test_a_road_to_nobody_is_not_looked_for(tmp_path):
+    async with network(tmp_path, "county") as nodes:
+        tree = await undialled(nodes, SCHOOL)
+        tried = []
+        tree[COUNTY].relays._pass_on = lambda *asked: tried.append(asked)
+        for _ in range(3):
+            with pytest.raises(LlnError, match=r"LLN-121|LLN-252"):
+                await tree[SCHOOL].peers.hello(NodeName(f"ghost.{COUNTY}"), timeout_s=5)
+        assert tried == []
+
+
 async def test_a_call_crosses_the_tree_and_the_target_learns_who_a_stranger_is(tmp_path):
     async with network(tmp_path, "county", "far") as nodes:
         tree = await undialled(nodes, SCHOOL, STRANGER)

@@ -5,6 +5,7 @@ import shutil
 import msgspec
 import pytest
 
+from federation.callers import TooManyCalls
 from federation.errors import LlnError
 from federation.logs import Entry, LogId, Page
 from federation.naming import NodeName
@@ -96,6 +97,26 @@ async def test_an_outage_of_the_parent_is_caught_up_and_nothing_is_doubled(tmp_p
         nodes[SCHOOL].node.peers.know(COUNTY, county.node.addresses.endpoint)
         await until(lambda: _copied(nodes, ROOT, SCHOOL, 2))
         assert len(await _documents(nodes[ROOT], SCHOOL)) == 2
+
+
+async def test_a_parent_that_says_not_now_is_asked_again_from_where_its_copy_stands(tmp_path):
+    async with network(tmp_path, "county", "school-a.county") as nodes:
+        await nodes[SCHOOL].publish("r1", "木雕")
+        await until(lambda: _copied(nodes, COUNTY, SCHOOL, 1))
+        accepting, starts = nodes[COUNTY].node.accepting, []
+        honest = accepting.accept_pushed
+
+        async def busy_at_first(caller, page, confirmed_at_ms):
+            if page.log.topic == "catalogue":
+                starts.append(page.start)
+                if len(starts) <= 2:
+                    raise TooManyCalls(caller, "not now")
+            return await honest(caller, page, confirmed_at_ms)
+
+        accepting.accept_pushed = busy_at_first
+        await nodes[SCHOOL].publish("r2", "石雕")
+        await until(lambda: _copied(nodes, COUNTY, SCHOOL, 2))
+        assert starts[:3] == [1, 1, 1]
 
 
 async def test_a_suspension_is_known_to_parent_and_sibling_within_a_second(tmp_path):
