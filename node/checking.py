@@ -39,7 +39,7 @@ async def check_home(home_path: Path) -> AsyncIterator[Finding]:
     except LlnError as error:
         yield _from_error("config", error, "lln init / lln join")
         return
-    yield _good("config", f"配置可读:{home.config}", f"The configuration is readable: {home.config}")
+    yield _good("config", f"配置可读：{home.config}", f"The configuration is readable: {home.config}")
     yield _free_space(home_path)
     try:
         identity = open_identity(home, clock=clock, randomness=SystemRandomness())
@@ -72,14 +72,16 @@ async def _database(home: Home, identity: OwnIdentity, postgres: str | None) -> 
         yield Finding(
             step="database",
             severity="fault",
-            zh=f"数据库损坏:{faults[0]}",
+            zh=f"数据库损坏：{faults[0]}",
             en=f"The database is damaged: {faults[0]}",
             remedy=f'cp -a "{home.data}" "{home.data}.damaged"',
         )
     else:
         entries = sum(log.head.size for log in logs)
         yield _good(
-            "database", f"数据库完好,{len(logs)} 份日志,{entries} 条", f"The database is sound: {entries} entries"
+            "database",
+            f"数据库完好，{len(logs)} 份日志共 {entries} 条",
+            f"The database is sound: {len(logs)} logs, {entries} entries",
         )
 
 
@@ -111,7 +113,7 @@ def _certificate(identity: OwnIdentity, now_ms: int) -> Finding:
 async def _parent(settings: Settings, identity: OwnIdentity, clock: SystemClock) -> AsyncIterator[Finding]:
     parent, endpoint = parent_of(identity.name, identity.root), settings.parent.endpoint
     if parent is None:
-        yield _good("parent", "这是网络的根节点,没有上级", "This is the root of its network and has no parent")
+        yield _good("parent", "这是网络的根节点，没有上级", "This is the root of its network and has no parent")
         return
     if not endpoint:
         yield Finding(
@@ -140,7 +142,7 @@ async def _parent(settings: Settings, identity: OwnIdentity, clock: SystemClock)
         yield _clock(met.clock_offset_ms)
         page = await peers.read(parent, "directory", 2**40, 1, timeout_s=TIMEOUT_S)
         yield _good(
-            "log", f"上级目录日志可读,共 {page.start} 条", f"The parent's directory log has {page.start} entries"
+            "log", f"上级目录日志可读，共 {page.start} 条", f"The parent's directory log has {page.start} entries"
         )
     except LlnError as error:
         yield _from_error("hello", error, "lln peers")
@@ -156,7 +158,7 @@ async def _reach(endpoint: str) -> Finding:
         return Finding(
             step="lookup",
             severity="fault",
-            zh=f"无法解析上级地址 {host}:{unreached.why}",
+            zh=f"无法解析上级地址 {host}：{unreached.why}",
             en=f"The parent's address {host} cannot be looked up: {unreached.why}",
             remedy=f"ping {host}",
         )
@@ -164,7 +166,7 @@ async def _reach(endpoint: str) -> Finding:
         return Finding(
             step="tcp",
             severity="fault",
-            zh=f"连不上上级 {endpoint}:对方未启动,或防火墙拦截({unreached.why})",
+            zh=f"连不上上级 {endpoint}：对方未启动，或防火墙拦截（{unreached.why}）",
             en=f"No connection to the parent at {endpoint}: it is down, or a firewall is in the way ({unreached.why})",
             remedy=f"nc -vz {host} {port}",
         )

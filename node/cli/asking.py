@@ -53,6 +53,11 @@ class Asking:
         click.echo(f"{kind.zh if self.ui == 'zh' else kind.en} [{kind.code}]", err=True)
         raise SystemExit(1 if issubclass(kind, LocalFault) else 3)
 
+    def sentence(self, code: str) -> str:
+        """What an error means and what to do, by its code; empty for one that is not known here."""
+        kind = _classes().get(code)
+        return "" if kind is None else kind.zh if self.ui == "zh" else kind.en
+
     def json(self, document: object) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 

@@ -86,7 +86,9 @@ def peers(asking: Asking) -> None:
         return
     now_ms = int(datetime.now(tz=UTC).timestamp() * 1_000)
     for peer in told.peers:
-        click.echo(f"{peer.name}  {peer.relation}  {asking.word(peer.status)}  {peer.endpoint or '—'}")
+        click.echo(
+            f"{peer.name}  {asking.word(f'to {peer.relation}')}  {asking.word(peer.status)}  {peer.endpoint or '—'}"
+        )
         last = ago(now_ms - peer.last_success_ms, asking.ui) if peer.last_success_ms else asking.word("never")
         click.echo(f"    {asking.word('last success')}: {last}")
         if peer.last_failure_ms:
@@ -106,15 +108,18 @@ def ping(asking: Asking, name: str) -> None:
         asking.json(told)
     elif told.told:
         click.echo(f"✗ {clean(told.told)}")
+        click.echo(f"    {asking.sentence(told.told.partition(']')[0].strip('['))}")
     for road in () if asking.as_json else told.roads:
         mark = "✓" if road.failed is None else "✗"
-        click.echo(f"{mark} {asking.word(road.road)}  {clean(road.place)}  {road.ms} ms")
+        place = "" if road.road == "link" else f"  {clean(road.place)}"
+        click.echo(f"{mark} {asking.word(road.road)}{place}  {road.ms} ms")
         click.echo(f"    {' → '.join([*map(asking.word, road.passed), *([] if road.failed else ['✓'])])}")
         for relay in road.relays:
             way = asking.word("link" if relay.over_link else "direct")
             click.echo(f"    {relay.name}  {way}  {relay.ms} ms")
         if road.failed is not None:
             click.echo(f"    {asking.word('stopped at')}: {asking.word(road.failed)}  [{road.code}] {clean(road.told)}")
+            click.echo(f"    {asking.sentence(road.code)}")
     if not any(road.failed is None for road in told.roads):
         raise SystemExit(1)
 

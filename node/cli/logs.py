@@ -102,9 +102,9 @@ def _print_list(asking: Asking) -> None:
 def _print_verdict(asking: Asking, verdict: desk.LogVerdict) -> None:
     good = asking.word("bad" if verdict.faults else "good")
     click.echo(f"{verdict.origin}/{verdict.topic}: {verdict.size} {asking.word('entries')} — {good}")
-    click.echo(f"  root {verdict.recomputed_root}")
+    click.echo(f"  {asking.word('root')} {verdict.recomputed_root}")
     for name in verdict.cosigned_by:
-        click.echo(f"  cosigned by {clean(name)}")
+        click.echo(f"  {asking.word('cosigned by')} {clean(name)}")
     for fault in verdict.faults:
         click.echo(f"  ✗ {clean(fault)}")
 

@@ -75,7 +75,9 @@ def _print(asking: Asking, answer: SearchAnswer, *, first: int) -> None:
         click.echo(f"{asking.word('lacking')}: {', '.join(answer.coverage.silent)}")
     for source in answer.sources:
         if source.outcome not in ("ok", "empty"):
-            click.echo(f"{asking.word('not answering')}: {source.node} ({source.outcome}) {clean(source.detail)}")
+            click.echo(
+                f"{asking.word('not answering')}: {source.node} ({asking.word(source.outcome)}) {clean(source.detail)}"
+            )
 
 
 def _title(asking: Asking, hit: Hit) -> str:

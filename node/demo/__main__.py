@@ -80,7 +80,7 @@ async def _demonstrate(options: argparse.Namespace) -> int:
 
 
 async def _tour(federation: Federation, options: argparse.Namespace, started: float) -> bool:
-    _line(f"启动 {len(federation.nodes)} 个节点,逐级入网 starting {len(federation.nodes)} nodes, level by level")
+    _line(f"启动 {len(federation.nodes)} 个节点，逐级入网 starting {len(federation.nodes)} nodes, level by level")
     await federation.start()
     _line(f"  {_since(started)}")
     catalogue, questions = _material(options, federation)
@@ -147,7 +147,7 @@ def _nodes(federation: Federation) -> list[dict[str, object]]:
 def _what_next(federation: Federation) -> None:
     hub, school = ROOT, next(node.name for node in federation.nodes if node.name.startswith("shequ"))
     command = f"{Path(sys.prefix) / 'bin' / 'lln'}"
-    _line("\n联盟正在运行,按 Ctrl-C 停止。The federation keeps running; Ctrl-C stops it.")
+    _line("\n联盟正在运行，按 Ctrl-C 停止。The federation keeps running; Ctrl-C stops it.")
     for node in federation.nodes:
         serving = federation.serving(node.name)
         _line(f"  {node.name:44} {serving.endpoint if serving else ''}")

@@ -41,7 +41,7 @@ class RelayTransport:
 
     @property
     def place(self) -> str:
-        return f"by way of {self._hop}"
+        return self._hop
 
     async def unary(self, method: str, payload: bytes, call: Sealed, timeout_s: float) -> RawReply:
         """Raises NoWayThere, where a relay says so, or PeerUnreachable for the first hop."""

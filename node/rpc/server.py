@@ -346,7 +346,8 @@ class SignedMethods:
         if answer.status == 0:
             context.set_trailing_metadata(self._seal(sealed, answer))
             return answer.body
-        self.refusals.count(answer.code, heard.blamed if heard else None)
+        if heard is None or heard.peer.name != self._identity.name:  # what its own people mistype is their matter
+            self.refusals.count(answer.code, heard.blamed if heard else None)
         context.set_code(STATUS_BY_NUMBER[answer.status])
         context.set_details(answer.code)
         if is_signed:

@@ -25,7 +25,7 @@ BACKLOG_MS: Final = 15 * 60_000
 BACKUP_OLD_MS: Final = 30 * DAY_MS
 CLOCK_APART_MS: Final = 30_000
 NAMED_MAX: Final = 10
-_NOT_ADMITTED: Final = (CallerSuspended.code, CallerRevoked.code)
+NOT_ADMITTED: Final = {CallerSuspended.code: ("暂停", "suspended"), CallerRevoked.code: ("撤销", "revoked")}
 _WORST: Final = {"good": 0, "notice": 1, "warning": 2, "fault": 3}
 
 
@@ -185,27 +185,26 @@ class Inspecting:
             return Finding(
                 step="verdict",
                 severity="warning",
-                zh=f"可以使用,但需要留意:{worst.zh}",
+                zh=f"可以使用，但需要留意：{worst.zh}",
                 en=f"It works, but look at this: {worst.en}",
                 remedy=worst.remedy,
             )
         return Finding(
-            step="verdict", severity="fault", zh=f"有故障:{worst.zh}", en=f"Faulty: {worst.en}", remedy=worst.remedy
+            step="verdict", severity="fault", zh=f"有故障：{worst.zh}", en=f"Faulty: {worst.en}", remedy=worst.remedy
         )
 
     def _parent_finding(self) -> Finding | None:
         if self._parent is None:
             return None
         dealing = self._dealings.of(self._parent)
-        if (
-            any(code in dealing.last_error for code in _NOT_ADMITTED)
-            and dealing.last_failure_ms > dealing.last_success_ms
-        ):
+        if dealing.last_failure_ms > dealing.last_success_ms and any(one in dealing.last_error for one in NOT_ADMITTED):
+            zh, en = next(words for code, words in NOT_ADMITTED.items() if code in dealing.last_error)
+            reason = dealing.last_error.rpartition(": ")[2]
             return Finding(
                 step="standing",
                 severity="fault",
-                zh=f"上级 {self._parent} 已暂停或撤销本节点:{dealing.last_error}。请联系上级。",
-                en=f"The parent {self._parent} has suspended or revoked this node: {dealing.last_error}. Ask there.",
+                zh=f"上级 {self._parent} 已{zh}本节点：{reason}。请联系上级。",
+                en=f"The parent {self._parent} has {en} this node: {reason}. Ask there.",
                 remedy="lln peers",
             )
         age_ms = self._vouching.directory_age_ms(self._parent)
@@ -219,7 +218,7 @@ class Inspecting:
         return Finding(
             step="parent",
             severity=severity,
-            zh=f"暂时联系不上上级 {self._parent}{told}。本地检索和工作照常,恢复后自动补齐。",
+            zh=f"暂时联系不上上级 {self._parent}{told}。本地检索和工作照常，恢复后自动补齐。",
             en=f"The parent {self._parent} is not answering{told}. Local work goes on and catches up by itself.",
             remedy="lln check",
         )
@@ -244,7 +243,7 @@ class Inspecting:
         return Finding(
             step="certificate",
             severity="warning" if left_ms > 0 else "fault",
-            zh=f"节点证书{'已过期' if left_ms <= 0 else f'还有 {left_ms // DAY_MS} 天到期'},尚未自动续期。",
+            zh=f"节点证书{'已过期' if left_ms <= 0 else f'还有 {left_ms // DAY_MS} 天到期'}，尚未自动续期。",
             en="The node certificate has expired." if left_ms <= 0 else f"It expires in {left_ms // DAY_MS} days.",
             remedy="lln check",
         )
@@ -258,7 +257,7 @@ class Inspecting:
                 Finding(
                     step="provisional calls",
                     severity="warning",
-                    zh=f"失联期间放行过 {ledger.regretted} 个当时已被暂停、撤销或迁走的节点:{named}。"
+                    zh=f"失联期间放行过 {ledger.regretted} 个当时已被暂停、撤销或迁走的节点：{named}。"
                     "请核对它们送来的内容。",
                     en=f"While cut off, {ledger.regretted} nodes were let in that had been suspended, revoked or moved "
                     f"already: {named}. Look at what they brought.",
@@ -271,7 +270,7 @@ class Inspecting:
                 Finding(
                     step="provisional calls",
                     severity="notice",
-                    zh=f"与上级失联期间暂时放行了 {len(ledger.waiting)} 个节点的 {calls} 次调用,恢复后会重新核对。",
+                    zh=f"与上级失联期间暂时放行了 {len(ledger.waiting)} 个节点的 {calls} 次调用，恢复后会重新核对。",
                     en=f"While cut off, {calls} calls of {len(ledger.waiting)} nodes were let in provisionally.",
                 )
             )
@@ -343,7 +342,7 @@ def _forks(count: int) -> Finding | None:
     return Finding(
         step="forks",
         severity="fault",
-        zh=f"有 {count} 份日志签出了互相矛盾的历史,证据已保留并上报。",
+        zh=f"有 {count} 份日志签出了互相矛盾的历史，证据已保留并上报。",
         en=f"{count} logs have signed contradicting histories; the evidence is kept and reported.",
         remedy="lln log show",
     )
