@@ -86,7 +86,7 @@ class Limits(_Section, frozen=True, kw_only=True):
     unknown_names_per_minute: PerMinute = 60
     connections: Annotated[int, Meta(ge=8, le=1_000_000)] = 1_024
     connection_idle_s: Seconds = 600.0
-    handshake_s: Annotated[float, Meta(ge=1, le=120)] = 5.0
+    handshake_s: Annotated[float, Meta(ge=1, le=120)] = 20.0
 
     @property
     def calls(self) -> RateLimit:

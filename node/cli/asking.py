@@ -24,13 +24,16 @@ class Asking:
         self.home = home
         self.ui = ui
         self.as_json = as_json
+        self.was_running = True
 
     def ask(self, operation: str, asked: msgspec.Struct, answered: type[T]) -> T:
         """One operation of the desk; an error ends the command with its sentence."""
         return self.many(operation, [asked], answered)[0]
 
     def many(self, operation: str, questions: Sequence[msgspec.Struct], answered: type[T]) -> list[T]:
-        replies = self.run(_ask(self.home, operation, [msgspec.json.encode(one) for one in questions]))
+        replies, self.was_running = self.run(
+            _ask(self.home, operation, [msgspec.json.encode(one) for one in questions])
+        )
         return [msgspec.json.decode(reply, type=answered) for reply in replies]
 
     def run(self, work: Any) -> Any:
@@ -65,20 +68,21 @@ class Asking:
         return word(key, self.ui)
 
 
-async def _ask(home: Path, operation: str, questions: Sequence[bytes]) -> list[bytes]:
+async def _ask(home: Path, operation: str, questions: Sequence[bytes]) -> tuple[list[bytes], bool]:
+    """The answers, and whether a running node gave them."""
     from node.runtime import read_serving
 
     serving = read_serving(home)
     if serving is not None:
         answers = await _ask_running(home, serving.endpoint, operation, questions)
         if answers is not None:
-            return answers
+            return answers, True
     from node.opening import open_node
 
     async with open_node(home) as node:
         await node.indexing.catch_up()
         await node.index.commit()
-        return [await node.desk.ask(operation, question) for question in questions]
+        return [await node.desk.ask(operation, question) for question in questions], False
 
 
 async def _ask_running(home: Path, endpoint: str, operation: str, questions: Sequence[bytes]) -> list[bytes] | None:

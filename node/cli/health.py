@@ -24,6 +24,9 @@ def status(asking: Asking) -> None:
     _print_finding(asking, state.verdict)
     for finding in state.findings:
         _print_finding(asking, finding)
+    if not asking.was_running:
+        click.echo(f"! {asking.word('not running')}")
+        click.echo(f'    {asking.word("what to do")}: lln --home "{asking.home}" serve')
     click.echo(f"\n{state.description.title}  {state.name}")
     if state.parent:
         click.echo(f"  ↑ {state.parent}")

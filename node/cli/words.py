@@ -114,6 +114,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "holds": ("已收", "holds"),
     "indexed": ("已索引", "indexed"),
     "never": ("从未", "never"),
+    "not running": (
+        "节点没有在运行，以上是它的数据目录里的情况。",
+        "The node is not running; this is what its directory says.",
+    ),
     "query was cut": (
         "查询太长，只用了前面的部分（最多 1,000 个字、64 个词）。",
         "The query was too long; only its beginning was used (1,000 characters and 64 words at most).",

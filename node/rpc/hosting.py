@@ -65,7 +65,7 @@ class Connecting(msgspec.Struct, frozen=True, kw_only=True):
 
     connections: int = 1_024
     idle_s: float = 600.0
-    handshake_s: float = 5.0
+    handshake_s: float = 20.0
 
 
 class NodeServer:

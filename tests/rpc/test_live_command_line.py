@@ -96,6 +96,7 @@ async def test_how_running_nodes_are_and_whom_they_know(tmp_path, lln):
         await until(told)
         status = await lln(SCHOOL, "status")
         assert status.output.startswith("✓ Everything works.")
+        assert "not running" not in status.output
         assert f"↑ {COUNTY}" in status.output
         assert f"{ROOT}: holds 1" in status.output
         assert "children: active 1" in (await lln(COUNTY, "status")).output

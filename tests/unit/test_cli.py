@@ -87,6 +87,7 @@ def test_a_log_is_shown_verified_and_proven(founded, tmp_path):
 def test_how_a_node_is(founded):
     assert founded("status").output.splitlines()[0] == "✓ Everything works."
     assert founded("status", ui="zh").output.splitlines()[0] == "✓ 一切正常。"
+    assert "! The node is not running" in founded("status").output
     assert "国家" in founded("tree").output
     assert founded("peers").exit_code == 0
     checked = founded("check")
