@@ -19,7 +19,15 @@ ELSEWHERE = re.compile(
 )
 
 
-# --- commands, settings, calls ---------------------------------------------------------------------------------------
+# --- rooms, commands, settings, calls ---------------------------------------------------------------------------------------
+
+
+def test_every_module_of_the_inner_rooms_stands_in_the_plan_of_the_house():
+    plan = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("```text", 1)[1].split("```", 1)[0]
+    modules = [path.stem for room in ("federation", "node/usecases") for path in (ROOT / room).glob("[a-z]*.py")]
+    assert len(modules) > 40
+    silent = [name for name in sorted(modules) if not re.search(rf"\b{name}\b", plan)]
+    assert not silent, "docs/architecture.md has no word of: " + ", ".join(silent)
 
 
 def test_every_command_is_told_of():
