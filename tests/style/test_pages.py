@@ -19,7 +19,7 @@ ELSEWHERE = re.compile(
 )
 
 
-# --- rooms, commands, settings, calls ---------------------------------------------------------------------------------------
+# --- rooms, commands, settings, calls ---------------------------------------------------------------------------------
 
 
 def test_every_module_of_the_inner_rooms_stands_in_the_plan_of_the_house():
