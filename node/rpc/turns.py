@@ -128,7 +128,7 @@ class Turns:
         lane.payload_bytes += payload_bytes
         self._refill(lane)
         lane.debt_s += OUTSIDE_S
-        if not lane.waiting and lane.going < self._busyness.going_per_peer and lane.debt_s <= CREDIT_S:
+        if not lane.waiting and lane.going < self._width(lane) and lane.debt_s <= CREDIT_S:
             lane.going += 1
             return Turn(self, name, lane, payload_bytes, None)
         waits_for: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -168,8 +168,10 @@ class Turns:
 
     def _let_in(self, lane: Lane) -> None:
         """Start who waits, for as long as there is room in the lane and time to its credit."""
-        while lane.waiting and lane.going < self._busyness.going_per_peer:
+        while lane.waiting:
             owed_s = self._refill(lane) - CREDIT_S
+            if lane.going >= self._width(lane):
+                return
             if owed_s > 0:
                 if lane.timer is None:
                     later_s = owed_s / self._share
@@ -179,6 +181,12 @@ class Turns:
             if not waits_for.done():
                 lane.going += 1
                 waits_for.set_result(None)
+
+    def _width(self, lane: Lane) -> int:
+        """How many of its calls go on side by side: what four of them cost is known only when it is spent, so a lane
+        that has used up half of its credit goes on with one at a time.
+        """
+        return self._busyness.going_per_peer if lane.debt_s <= CREDIT_S / 2 else 1
 
     def _let_in_later(self, lane: Lane) -> None:
         lane.timer = None

@@ -119,6 +119,16 @@ async def test_time_beyond_the_share_is_made_good_before_the_next_call(watch):
     assert not turns.take(BAD, 0).must_wait
 
 
+async def test_a_lane_that_has_used_much_of_its_credit_goes_on_with_one_call_at_a_time(watch):
+    turns = turns_of(watch)
+    turn = turns.take(BAD, 0)
+    turn._spend(0.75 * CREDIT_S)
+    second = turns.take(BAD, 0)
+    assert second.must_wait  # though there is room for two, and credit left
+    turn.end()
+    assert not second.must_wait
+
+
 async def test_who_waits_for_time_is_let_in_by_itself():
     turns = Turns(Busyness(share_per_peer=0.5), asyncio.get_running_loop().time)
     turn = turns.take(BAD, 0)
