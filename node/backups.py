@@ -75,7 +75,7 @@ class BackupByServer(NotAllowed):
 
 
 class DatabaseInPlace(Conflict):
-    code = "LLN-1371"
+    code = "LLN-1373"
     zh = "这里已有数据库，不会覆盖。请先把 data 目录移走(保留以便分析)，再恢复。"
     en = "There is a database here already, which is not overwritten. Move data/ away, and keep it, then restore."
 

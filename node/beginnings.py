@@ -15,12 +15,12 @@ from federation.certificates import ChainVerifier
 from federation.directory import LogPosition, NodeDescription
 from federation.invites import InviteCode, read_invite
 from federation.naming import NodeName, parent_of, parse_name
-from node.assembly import JOIN_TIMEOUT_S
 from node.host.clock import SystemClock, SystemRandomness
 from node.host.homes import SHOWN_FILE, Home, read_bounded, write_whole
 from node.host.identity import Chain, OwnIdentity, OwnKeys
 from node.host.key_files import FileHome, keep_renewed_chain
 from node.opening import open_node
+from node.parts import JOIN_TIMEOUT_S
 from node.rpc.enrolment_client import GrpcDoors
 from node.rpc.peers import GrpcPeers
 from node.usecases.founding import found_network

@@ -27,32 +27,8 @@ def status(asking: Asking) -> None:
     if not asking.was_running:
         click.echo(f"! {asking.word('not running')}")
         click.echo(f'    {asking.word("what to do")}: lln --home "{asking.home}" serve')
-    click.echo(f"\n{state.description.title}  {state.name}")
-    if state.parent:
-        click.echo(f"  ↑ {state.parent}")
-    click.echo(f"  {state.key}")
-    if state.certificate_ends_ms:
-        ends = datetime.fromtimestamp(state.certificate_ends_ms / 1_000, tz=UTC).astimezone()
-        click.echo(f"  {asking.word('certificate until')} {ends:%Y-%m-%d}")
-    counts = " · ".join(f"{asking.word(key)} {count}" for key, count in sorted(state.resources.items()))
-    click.echo(f"  {asking.word('resources')}: {counts or 0} · {asking.word('searchable')} {state.searchable}")
-    if state.children:
-        told = " · ".join(f"{asking.word(key)} {count}" for key, count in sorted(state.children.items()))
-        click.echo(f"  {asking.word('children')}: {told}")
-    if state.backed_up_at_ms:
-        click.echo(f"  {asking.word('last backup')}: {ago(state.now_ms - state.backed_up_at_ms, asking.ui)}")
-    click.echo(f"  {asking.word('connections begun')} {state.connections}")
-    if state.refused:
-        click.echo(f"  {asking.word('refused calls')}: {_by_code(state.refused)}")
-    own = [one for one in state.logs if one.origin == state.name]
-    for one in own:
-        click.echo(f"  {one.topic}: {one.size} {asking.word('entries')}")
-        for holder in one.holdings:
-            age = ago(state.now_ms - holder.at_ms, asking.ui)
-            click.echo(
-                f"      {holder.holder}: {asking.word('holds')} {holder.size},"
-                f" {asking.word('indexed')} {holder.indexed} ({age})"
-            )
+    _print_facts(asking, state)
+    _print_own_logs(asking, state)
 
 
 @click.command()
@@ -174,3 +150,35 @@ def _print_branch(
         _print_branch(
             asking, child, below, f"{stem}{'└─ ' if last else '├─ '}", f"{stem}{'   ' if last else '│  '}", now_ms
         )
+
+
+def _print_facts(asking: Asking, state: desk.NodeState) -> None:
+    click.echo(f"\n{state.description.title}  {state.name}")
+    if state.parent:
+        click.echo(f"  ↑ {state.parent}")
+    click.echo(f"  {state.key}")
+    if state.certificate_ends_ms:
+        ends = datetime.fromtimestamp(state.certificate_ends_ms / 1_000, tz=UTC).astimezone()
+        click.echo(f"  {asking.word('certificate until')} {ends:%Y-%m-%d}")
+    counts = " · ".join(f"{asking.word(key)} {count}" for key, count in sorted(state.resources.items()))
+    click.echo(f"  {asking.word('resources')}: {counts or 0} · {asking.word('searchable')} {state.searchable}")
+    if state.children:
+        told = " · ".join(f"{asking.word(key)} {count}" for key, count in sorted(state.children.items()))
+        click.echo(f"  {asking.word('children')}: {told}")
+    if state.backed_up_at_ms:
+        click.echo(f"  {asking.word('last backup')}: {ago(state.now_ms - state.backed_up_at_ms, asking.ui)}")
+    click.echo(f"  {asking.word('connections begun')} {state.connections}")
+    if state.refused:
+        click.echo(f"  {asking.word('refused calls')}: {_by_code(state.refused)}")
+
+
+def _print_own_logs(asking: Asking, state: desk.NodeState) -> None:
+    own = [one for one in state.logs if one.origin == state.name]
+    for one in own:
+        click.echo(f"  {one.topic}: {one.size} {asking.word('entries')}")
+        for holder in one.holdings:
+            age = ago(state.now_ms - holder.at_ms, asking.ui)
+            click.echo(
+                f"      {holder.holder}: {asking.word('holds')} {holder.size},"
+                f" {asking.word('indexed')} {holder.indexed} ({age})"
+            )

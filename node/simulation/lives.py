@@ -19,9 +19,10 @@ from federation.enrolment import JoinAnswer, JoinRequest, LateRenewal
 from federation.errors import LlnError, PeerRefused, PeerUnreachable
 from federation.logs import LogId
 from federation.naming import NodeName, parent_of
-from node.assembly import JOIN_TIMEOUT_S, SOFTWARE_VERSION, Node
+from node.assembly import Node
 from node.desk import OPERATIONS
 from node.host.homes import Home
+from node.parts import JOIN_TIMEOUT_S, SOFTWARE_VERSION
 from node.ports import Receives, Settles, Store
 from node.rpc.carriage import Handlers
 from node.runtime import loops_of, server_of

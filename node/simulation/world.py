@@ -15,7 +15,7 @@ from federation.errors import LlnError
 from federation.invites import read_invite
 from federation.issuance import HOUR_MS
 from federation.naming import NodeName
-from node.assembly import JOIN_TIMEOUT_S, SOFTWARE_VERSION
+from node.parts import JOIN_TIMEOUT_S, SOFTWARE_VERSION
 from node.simulation.chance import SeededRandomness, chance_of
 from node.simulation.faults import QUIET, Faults
 from node.simulation.healed import Settled

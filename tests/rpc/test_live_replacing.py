@@ -92,7 +92,7 @@ async def test_a_log_that_had_no_entries_is_signed_by_the_new_key_wherever_it_is
             return not (await nodes[holder].ask("log.verify", topic="directory", origin=SCHOOL)).faults
 
         for holder in (COUNTY, ROOT):
-            await until(lambda holder=holder: signed_anew(holder))
+            assert await until(lambda holder=holder: signed_anew(holder))
 
 
 async def test_what_never_left_the_lost_machine_is_lost_and_nothing_forks(tmp_path):

@@ -28,7 +28,7 @@ from node.rpc.envelope import (
 from node.rpc.rules import MethodWithoutRules, rules_of
 from node.rpc.services import MethodsDiffer, make_service
 from node.rpc.status_codes import _kinds, may_differ_later, number_of, rebuild, status_of
-from protos.lln.v1 import catalogue_pb2, desk_pb2, directory_pb2, enrolment_pb2, logs_pb2, node_pb2
+from protos.lln.v1 import catalogue_pb2, desk_pb2, directory_pb2, enrolment_pb2, logs_pb2, node_pb2, post_pb2
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=50)
 NUMBER = st.integers(-(2**63), 2**63 - 1)
@@ -178,7 +178,7 @@ def test_an_error_that_is_not_there_is_not_read(metadata):
 
 
 def test_every_method_of_every_signed_service_declares_its_rules():
-    files = (node_pb2, directory_pb2, logs_pb2, catalogue_pb2, desk_pb2)
+    files = (node_pb2, directory_pb2, logs_pb2, catalogue_pb2, desk_pb2, post_pb2)
     declared = [
         rules for file in files for one in file.DESCRIPTOR.services_by_name.values() for rules in rules_of(one).values()
     ]
