@@ -13,6 +13,7 @@ from federation.errors import LlnError
 from federation.naming import NodeName
 from node.checking import check_home
 from node.cli.main import main
+from node.ports import Refused
 from node.runtime import read_serving, serve
 from tests.support.live_nodes import ROOT, network, until
 
@@ -286,3 +287,33 @@ async def test_a_node_moves_and_a_parent_is_found_from_the_command_line(tmp_path
         assert f'endpoint = "{endpoint}"' not in (tmp_path / SCHOOL / "config.toml").read_text(encoding="utf-8")
         replaced = json.loads((await lln(town, "--json", "invite", "school-a", *INVITED, "--replace")).output)
         assert replaced["name"] == moved
+
+
+async def test_what_waits_for_others_is_shown_sent_again_and_dropped(tmp_path, lln):
+    async with network(tmp_path, "county", "school-a.county") as nodes:
+        assert (await lln(SCHOOL, "outbox")).output == "nothing waits\n"
+
+        def unit(tx):
+            for item_id in ("a", "b"):
+                tx.outbox.add(COUNTY, "no such kind", b"x" * 2_048, item_id, nodes[SCHOOL].node.clock.now_ms())
+
+        await nodes[SCHOOL].node.store.write(unit)
+        await nodes[SCHOOL].node.posting.settled(COUNTY, "b", 20)
+        shown = (await lln(SCHOOL, "outbox")).output
+        assert f"{COUNTY}  waiting 0 · given up 2" in shown
+        assert f"✗ a  no such kind → {COUNTY}  just now" in shown
+        assert "[LLN-1261] no such kind: a" in shown
+        assert "given up" in (await lln(SCHOOL, "status")).output
+        assert (await lln(SCHOOL, "outbox", "retry", "a")).output == "sent again: 1\n"
+        assert isinstance(await nodes[SCHOOL].node.posting.settled(COUNTY, "a", 20), Refused)
+        unsure = await lln(SCHOOL, "outbox", "drop", "a")
+        assert (unsure.exit_code, "--yes" in unsure.output) == (2, True)
+        assert (await lln(SCHOOL, "outbox", "drop", "a", "--yes", ui="zh")).output == "已删除: 1\n"
+        missing = await lln(SCHOOL, "outbox", "drop", "a", "--yes")
+        assert (missing.exit_code, "LLN-1262" in missing.output) == (1, True)
+        await nodes.stop(COUNTY)
+        await nodes[SCHOOL].node.store.write(unit)
+        told = json.loads((await lln(SCHOOL, "--json", "outbox")).output)
+        assert [(one["id"], one["code"]) for one in told["given_up"]] == [("b", "LLN-1261")]
+        assert (told["nodes"][0]["waiting"], told["nodes"][0]["waiting_bytes"]) == (1, 2_048)
+        assert "2.0 KiB · oldest just now" in (await lln(SCHOOL, "outbox")).output
