@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, cast
 
-from federation.callers import Callers, RateLimit, TooManyCalls
+from federation.callers import TooManyCalls
 from federation.directory import Status
 from federation.errors import LlnError, NotFound, PeerUnreachable, RemoteFault, Unavailable, UntrustedPeer
 from federation.naming import NodeName, is_within, parent_of
@@ -57,8 +57,11 @@ CALL_TIMEOUT_S: Final = 30.0
 RESOLVE_TIMEOUT_S: Final = 5.0
 RESOLVE_HOPS: Final = 8
 NODES_AT_ONCE: Final = 32
-PACE: Final = RateLimit(calls_per_second=40.0, burst=100)
-"""Of batches to one node; a school grants a peer 50 calls a second (config/templates)."""
+TOO_MANY_S: Final = 0.2
+TOO_MANY_MAX: Final = 50
+"""Whoever says that this node has had its share of calls is asked again after a moment, in which batches grow; up to so
+often in a row that is no failure.
+"""
 OUTCOMES_REMEMBERED: Final = 256
 SEEK_AGAIN_S: Final = 300.0
 _NO_ANSWER: Final = (PeerUnreachable, UntrustedPeer)
@@ -90,6 +93,7 @@ class _Sender:
         self.hurry = asyncio.Event()
         self.lacks_answer = False
         self.is_held_back = False
+        self.too_many = 0
         self.tried_s = 0.0
 
 
@@ -122,7 +126,6 @@ class Posting:
         self._senders: dict[NodeName, _Sender] = {}
         self._group: asyncio.TaskGroup | None = None
         self._turns = asyncio.Semaphore(NODES_AT_ONCE)
-        self._pace = Callers(PACE)
         self._sought_s: dict[NodeName, float] = {}
         self._waiting: dict[_Key, list[asyncio.Future[Outcome]]] = {}
         self._outcomes: OrderedDict[_Key, Outcome] = OrderedDict()
@@ -219,8 +222,6 @@ class Posting:
         if batch and sending.next_try_at_ms > self._clock.now_ms():
             sending = await self._wait(sender, sending)
             batch = await self._store.read(lambda tx: next_batch(tx, name))
-        elif batch and await self._take_turn(name):
-            batch = await self._store.read(lambda tx: next_batch(tx, name))
         sender.hurry.clear()
         if not batch:
             await self._put(sending, Sending(to=name))
@@ -239,18 +240,6 @@ class Posting:
                 await self._send(sender, sending, batch)
         return False
 
-    async def _take_turn(self, name: NodeName) -> bool:
-        """Stay below what any node grants one peer, by letting batches grow; whether that took any time."""
-        is_late = False
-        while True:
-            try:
-                self._pace.take_turn(name, self._clock.now_ms())
-            except TooManyCalls:
-                is_late = True
-                await self._clock.sleep(1 / PACE.calls_per_second)
-            else:
-                return is_late
-
     async def _wait(self, sender: _Sender, sending: Sending) -> Sending:
         """Until the next try is due, or something gives reason to try at once, and from the beginning."""
         left_s = (sending.next_try_at_ms - self._clock.now_ms()) / 1_000
@@ -267,11 +256,15 @@ class Posting:
             items = [PostItem(id=item.id, kind=item.kind, document=item.document) for item in batch]
             answers = await self._peers.deliver(sender.name, items, operation_of(batch), timeout_s=CALL_TIMEOUT_S)
         except (RemoteFault, Unavailable) as failure:
+            if f"[{TooManyCalls.code}]" in str(failure) and sender.too_many < TOO_MANY_MAX:
+                sender.too_many += 1
+                await self._clock.sleep(TOO_MANY_S)
+                return
             sender.lacks_answer = isinstance(failure, _NO_ANSWER)
             self._dealings.failed(sender.name, failure)
             await self._put(sending, self._after_failure(sending, str(failure)))
             return
-        sender.lacks_answer = False
+        sender.lacks_answer, sender.too_many = False, 0
         self._dealings.succeeded(sender.name)
         put_off = next((answer for answer in answers if isinstance(answer, PutOff)), None)
         after = Sending(to=sender.name)

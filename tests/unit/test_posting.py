@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from federation.callers import TooManyCalls
 from federation.catalogue import BilingualLine
 from federation.directory import NodeDescription, Standing
 from federation.errors import PeerRefused, PeerUnreachable
@@ -15,10 +16,11 @@ from node.ports.posting import BATCH_BYTES_MAX, BATCH_ITEMS_MAX, ITEM_BYTES_MAX
 from node.storage.errors import ItemReused
 from node.usecases.dealings import Dealings
 from node.usecases.posting import (
-    PACE,
     RETRY_FIRST_S,
     RETRY_LONGEST_PARENT_S,
     RETRY_LONGEST_S,
+    TOO_MANY_MAX,
+    TOO_MANY_S,
     Posting,
     StillOnItsWay,
     _Sender,
@@ -240,15 +242,30 @@ async def test_one_that_hangs_holds_up_nobody_else(world):
         assert await posting.settled(other, "b", WAIT_S) == Delivered(reply=b"b")
 
 
-async def test_batches_to_one_node_stay_below_what_it_grants_a_peer(world):
-    to, began_ms, beyond = world.child("school"), world.clock.now_ms(), 20
+async def test_a_node_that_has_had_its_share_of_calls_is_asked_again_after_a_moment(world):
+    to, refusals = world.child("school"), iter(range(3))
+
+    async def busy(items):
+        if next(refusals, None) is not None:
+            raise PeerRefused(to, f"[{TooManyCalls.code}] {world.name}: slow down")
+        return [Delivered(reply=b"") for _ in items]
+
+    world.others.says[to] = busy
     async with world.posting() as posting:
-        for number in range(PACE.burst + beyond):
-            await world.add(to, f"{number}")
-            await posting.settled(to, f"{number}", WAIT_S)
-    took_s = (world.clock.now_ms() - began_ms) / 1_000  # nothing but waiting moves this clock
-    assert took_s >= 0.9 * beyond / PACE.calls_per_second
-    assert len(world.others.calls) == PACE.burst + beyond
+        began_ms = world.clock.now_ms()
+        await world.add(to, "a")
+        await posting.settled(to, "a", WAIT_S)
+    assert world.clock.now_ms() - began_ms == 3 * 1_000 * TOO_MANY_S  # nothing but waiting moves this clock
+    assert await world.sending(to) == Sending(to=to)
+
+
+async def test_a_node_that_never_has_room_is_a_failure_like_any_other(world):
+    to = world.child("school")
+    world.others.says[to] = PeerRefused(to, f"[{TooManyCalls.code}] {world.name}: slow down")
+    async with world.posting():
+        await world.add(to, "a")
+        await failed(world, to, 1)
+    assert len(world.others.calls) == TOO_MANY_MAX + 1
 
 
 # --- what ------------------------------------------------------------------------------------------------------------
