@@ -320,7 +320,9 @@ async def test_five_wrong_secrets_burn_the_invite_over_the_wire(hub):
     "change",
     [
         lambda answer: msgspec.structs.replace(answer, chain=()),
-        lambda answer: msgspec.structs.replace(answer, chain=(answer.chain[0][:-1] + b"\x00",)),
+        lambda answer: msgspec.structs.replace(
+            answer, chain=(answer.chain[0][:-1] + bytes([answer.chain[0][-1] ^ 1]),)
+        ),
         lambda answer: msgspec.structs.replace(answer, chain=answer.chain * 2),
     ],
 )
