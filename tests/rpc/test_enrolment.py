@@ -316,6 +316,10 @@ async def test_five_wrong_secrets_burn_the_invite_over_the_wire(hub):
     assert codes == [admission.WrongSecret.code] * 5 + [admission.InviteBurnt.code]
 
 
+def _spoilt(der):
+    return der[:-1] + bytes([der[-1] ^ 1])
+
+
 @pytest.mark.parametrize(
     "change",
     [
