@@ -19,6 +19,7 @@ from tests.crash.world import Arm, World
 
 WORLD_TRIALS = 80  # then another federation begins: logs would only grow longer
 TRIAL_S = 150.0
+TOLD_EVERY = 100
 LATER_S_MAX = 0.03
 MODES = ("at once", "a moment later", "power cut")
 
@@ -79,6 +80,8 @@ async def run_trials(
             if time.monotonic() - counted_s > seconds_max:
                 break
             await _try(trial, worlds, chance, tally, told)
+            if tally.trials % TOLD_EVERY == 0:
+                told(f"{tally.trials} trials, {sum(tally.modes.values())} kills, {len(tally.broken)} broken")
     tally.seconds = time.monotonic() - began_s
     return tally
 
