@@ -93,6 +93,7 @@ async def test_a_log_that_had_no_entries_is_signed_by_the_new_key_wherever_it_is
 
         for holder in (COUNTY, ROOT):
             assert await until(lambda holder=holder: signed_anew(holder))
+        assert (await nodes[ROOT].log(SCHOOL, "directory")).size == 0
 
 
 async def test_what_never_left_the_lost_machine_is_lost_and_nothing_forks(tmp_path):
