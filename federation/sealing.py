@@ -1,7 +1,7 @@
 """What payloads are sealed under when they pass relays: the statement that binds a sealed text to its call.
 
 What lives here: the suite, the framing, what stands inside, and opening. What must not: sealing, which draws on the
-machine's randomness (`node/rpc/sealing.py`).
+machine's randomness (`node/host/identity.py`).
 """
 
 from typing import Final

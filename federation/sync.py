@@ -28,10 +28,15 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.size < size or self.told_ms == 0:
             return True
-        if self.asks_again and self.asks_again < ASKS_MAX and now_ms - self.told_ms >= 500 * 2**self.asks_again:
+        if self.asks_at_ms is not None and now_ms >= self.asks_at_ms:
             return True
         confirmed = now_ms if confirmed_at_ms is None else confirmed_at_ms
         return confirmed - self.confirmed_at_ms >= every_ms
+
+    @property
+    def asks_at_ms(self) -> int | None:
+        """When to ask once more whether everybody above has indexed the log; None when nobody needs to be asked."""
+        return self.told_ms + 500 * 2**self.asks_again if 0 < self.asks_again < ASKS_MAX else None
 
     def told(self, size: int, *, confirmed_at_ms: int, now_ms: int, behind: bool, empty: bool) -> "Progress":
         """After the parent answered; `empty`: the page brought no entries, so whoever is behind was asked again."""
@@ -39,6 +44,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         if behind:
             asks = min(self.asks_again + 1, ASKS_MAX) if empty else 1
         return Progress(size=size, told_ms=now_ms, confirmed_at_ms=confirmed_at_ms, asks_again=asks)
+
+
+REFUSED_LONGEST_S: Final = 300.0
+"""Who was refused by name will be again, until people decide otherwise: hello and the link wait longer for that."""
 
 
 def backoff_s(failures: int, *, first_s: float, longest_s: float, fraction: float) -> float:

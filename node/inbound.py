@@ -4,7 +4,7 @@ What lives here: the inbound side that `node/rpc/services.py` calls. What must n
 it is.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from federation.directory import NodeDescription, Standing
 from federation.errors import LlnError
@@ -68,7 +68,7 @@ class InboundLogs:
     async def recall(self, caller: NodeName, topic: str, start: int) -> Page:
         return await self._answering.recall(caller, topic, start)
 
-    def watch(self, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
+    def watch(self, topics: Sequence[str]) -> AsyncGenerator[LogHeadNote, None]:
         return self._answering.watch(topics)
 
 

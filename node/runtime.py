@@ -4,11 +4,10 @@ What lives here: what runs, and in which order it starts and stops. What must no
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +31,6 @@ DOOR_EVERY_S: Final = 2.0
 TLS_EVERY_S: Final = 3_600.0
 STOP_GRACE_S: Final = 2.0
 STOP_AGAIN_S: Final = 0.5
-COMMITS_TOLD_MAX: Final = 10_000
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -103,17 +101,12 @@ def server_of(node: Node) -> NodeServer:
 
 def loops_of(node: Node) -> dict[str, Loop]:
     """What runs for as long as the node does, by name; from now on it is told of every commit."""
-    grown: asyncio.Queue[frozenset[LogId]] = asyncio.Queue(COMMITS_TOLD_MAX)
-
-    def heard(logs: frozenset[LogId]) -> None:
-        with contextlib.suppress(asyncio.QueueFull):  # then the news is already on its way
-            grown.put_nowait(logs)
-
-    node.store.on_commit(heard)
+    news = _News()
+    node.store.on_commit(news.heard)
     node.store.on_post(node.posting.wake)
     node.dealings.on_recovery(node.posting.is_back)
     return {
-        "news": lambda: _spread_news(node, grown),
+        "news": lambda: _spread_news(node, news),
         "indexing": node.indexing.run,
         "forwarding": node.forwarding.run,
         "following": node.following.run,
@@ -125,12 +118,28 @@ def loops_of(node: Node) -> dict[str, Loop]:
     }
 
 
-async def _spread_news(node: Node, grown: "asyncio.Queue[frozenset[LogId]]") -> None:
+class _News:
+    """The logs that commits have touched since they were last asked for: never more than there are."""
+
+    def __init__(self) -> None:
+        self._logs: dict[LogId, None] = {}
+        self._came = asyncio.Event()
+
+    def heard(self, logs: frozenset[LogId]) -> None:
+        self._logs.update(dict.fromkeys(sorted(logs)))
+        self._came.set()
+
+    async def next(self) -> Collection[LogId]:
+        await self._came.wait()
+        self._came.clear()
+        logs, self._logs = self._logs, {}
+        return logs
+
+
+async def _spread_news(node: Node, news: _News) -> None:
     """After each commit: standings first, since calls are judged by them, then whoever waits for entries."""
     while True:
-        logs = set(await grown.get())
-        while not grown.empty():
-            logs |= grown.get_nowait()
+        logs = await news.next()
         directories = sorted(NodeName(log.origin) for log in logs if log.topic == DIRECTORY)
         moves = False
         if directories:
@@ -138,11 +147,12 @@ async def _spread_news(node: Node, grown: "asyncio.Queue[frozenset[LogId]]") -> 
             node.meeting.know_siblings()
             node.posting.look_again()
             node.resolving.news()
-        if moves or any(log.topic == CATALOGUE for log in logs):
-            node.indexing.wake()
+        catalogues = [NodeName(log.origin) for log in logs if log.topic == CATALOGUE]
+        if moves or catalogues:
+            node.indexing.wake(None if moves else catalogues)
         if any(log.origin == node.name for log in logs):  # nobody watches anything else
             await node.answering.news()
-        node.forwarding.wake()
+        node.forwarding.wake(logs)
 
 
 async def _keep_tls(node: Node) -> None:

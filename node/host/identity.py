@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from federation import issuance
@@ -18,7 +18,7 @@ from federation.certificates import verify_node_chain
 from federation.errors import InvalidInput, UntrustedPeer
 from federation.keys import KeyInMemory, NodeKey
 from federation.naming import NodeKind, NodeName
-from federation.sealing import open_sealed
+from federation.sealing import SUITE, SealBroken, open_sealed
 from node.ports import Clock, Randomness
 
 Chain = tuple[bytes, ...]
@@ -140,6 +140,12 @@ class OwnIdentity:
     @property
     def sealing_key(self) -> bytes:
         return self._keys.sealing_key
+
+    def seal(self, plain: bytes, to_key: bytes, info: bytes) -> bytes:
+        try:
+            return SUITE.encrypt(plain, X25519PublicKey.from_public_bytes(to_key), info)
+        except ValueError as error:
+            raise SealBroken("sealing key", str(error)) from error
 
     def unseal(self, sealed: bytes, info: bytes) -> bytes:
         return open_sealed(sealed, self._keys.sealing, info)

@@ -57,6 +57,10 @@ class Identity(Protocol):
         """The X25519 key, raw, to which payloads for this node are sealed when they pass relays."""
         ...
 
+    def seal(self, plain: bytes, to_key: bytes, info: bytes) -> bytes:
+        """Seal to somebody's `sealing_key` by HPKE (RFC 9180) under `info`; raises SealBroken for a key that is none."""
+        ...
+
     def unseal(self, sealed: bytes, info: bytes) -> bytes:
         """Open what was sealed to `sealing_key` by HPKE (RFC 9180) under `info`; raises SealBroken."""
         ...

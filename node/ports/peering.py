@@ -1,6 +1,6 @@
 """Other nodes, as use cases see them."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -107,7 +107,7 @@ class Peers(Protocol):
 
     async def read(self, to: NodeName, topic: str, start: int, limit: int, *, timeout_s: float) -> Page: ...
 
-    def watch(self, to: NodeName, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
+    def watch(self, to: NodeName, topics: Sequence[str]) -> AsyncGenerator[LogHeadNote, None]:
         """The peer's checkpoints, now and at each change; ends by raising PeerUnreachable."""
         ...
 

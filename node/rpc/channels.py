@@ -41,8 +41,10 @@ from protos.lln.v1 import node_pb2
 
 HELLO_METHOD: Final = "/lln.v1.Node/Hello"
 REPLY_BYTES_MAX: Final = 4 * 1024 * 1024 + 65_536
-SILENCE_S: Final = 90.0
-"""A stream's peer says something every 30 s (`node/usecases/answering.py`); three missed beats mean it is gone."""
+SILENCE_S: Final = 370.0
+"""A stream's peer says something every two minutes (`node/usecases/answering.py`); three missed beats mean that it hangs.
+A connection that is gone is noticed sooner, by its keepalive.
+"""
 
 
 class PeerNotAdmitted(UntrustedPeer):
@@ -248,7 +250,14 @@ class Line:
         """What relays must not read, if this call passes any and is of that kind."""
         if self.transport.road != "relay" or not is_sealed(method):
             return None
-        return seal_call(payload, met.sealing_key, caller=self._identity.name, audience=self.to, method=method)
+        return seal_call(
+            payload,
+            met.sealing_key,
+            identity=self._identity,
+            audience=self.to,
+            method=method,
+            randomness=self._randomness,
+        )
 
     def _check_peer(self, peer: VerifiedNode) -> None:
         if self._judge is None or peer.name == self._identity.name:

@@ -6,6 +6,7 @@ whether an answer is true (`channels.py` signs and verifies as over a channel of
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Final
 
 from federation.calls import AdmittedCall
@@ -19,9 +20,11 @@ from protos.lln.v1 import link_pb2
 
 CALLS_MAX: Final = 64
 PAYLOAD_BYTES_MAX: Final = 16 * 1024 * 1024
-BEAT_S: Final = 20.0
-SILENCE_S: Final = 65.0
-"""Three beats that nobody answered: the child is gone, whatever TCP still believes."""
+BEAT_S: Final = 120.0
+SILENCE_S: Final = 370.0
+"""Three beats that nobody answered: the child's process hangs. One whose machine or line is gone is noticed sooner, by
+the keepalive of the connection.
+"""
 
 
 class LinkBroken(PeerUnreachable):
@@ -154,8 +157,9 @@ class Links:
         listening = asyncio.create_task(_listen(link, said))  # ended by the lines below
         self._attached(child)
         try:
-            async for message in link.saying():
-                yield message
+            async with aclosing(link.saying()) as saying:
+                async for message in saying:
+                    yield message
         finally:
             listening.cancel()
             link.hang_up("the stream ended")

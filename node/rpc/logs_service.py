@@ -1,6 +1,7 @@
 """The Logs service: logs and their copies, pushed by children, read and watched by whoever may see them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 from federation.calls import AdmittedCall
@@ -29,7 +30,7 @@ class LogsInbound(Protocol):
         """Entries of the caller's own log as they are held here, for a caller that has lost them."""
         ...
 
-    def watch(self, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
+    def watch(self, topics: Sequence[str]) -> AsyncGenerator[LogHeadNote, None]:
         """The own checkpoints, now and at each change."""
         ...
 
@@ -57,8 +58,9 @@ def logs_service(inbound: LogsInbound) -> Service:
 
     async def watch(_: AdmittedCall, asked: logs_pb2.WatchRequest) -> AsyncGenerator[logs_pb2.Head, None]:
         wire.within("topics", len(asked.topics), wire_logs.TOPICS_WATCHED_MAX)
-        async for head in inbound.watch(list(asked.topics)):
-            yield wire_logs.write_head(head)
+        async with aclosing(inbound.watch(list(asked.topics))) as heads:
+            async for head in heads:
+                yield wire_logs.write_head(head)
 
     return make_service(
         logs_pb2.DESCRIPTOR.services_by_name["Logs"],

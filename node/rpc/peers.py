@@ -4,7 +4,7 @@ What lives here: each call as typed values, tried on one road after the other. W
 (`routes.py`), retries, or when to call whom.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final, TypeVar
 
@@ -163,7 +163,7 @@ class GrpcPeers:
         asked = logs_pb2.ReadRequest(topic=topic, start=start)
         return await self._ask(to, "/lln.v1.Logs/Recall", asked, timeout_s=timeout_s, read=_PAGE)
 
-    async def watch(self, to: NodeName, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
+    async def watch(self, to: NodeName, topics: Sequence[str]) -> AsyncGenerator[LogHeadNote, None]:
         asked = logs_pb2.WatchRequest(topics=topics).SerializeToString()
         [line] = self._routes.roads(to, relayed=False)[:1]
         try:

@@ -5,6 +5,7 @@ What lives here: one hop of a relayed call, and its delivery at the target. What
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Final
 
 from federation.callers import Callers, RateLimit
@@ -38,8 +39,9 @@ def link_service(links: Links) -> Service:
     ) -> AsyncGenerator[link_pb2.Downward, None]:
         if first.WhichOneof("said") != "attached":
             raise wire.MalformedMessage("link", "the first message does not attach")
-        async for message in links.attach(call, following):
-            yield message
+        async with aclosing(links.attach(call, following)) as saying:
+            async for message in saying:
+                yield message
 
     return make_service(link_pb2.DESCRIPTOR.services_by_name["Link"], {}, exchanges={"Attach": attach})
 

@@ -6,13 +6,21 @@ What lives here: making and opening sealed texts. What must not: when that is du
 from collections.abc import Callable
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from federation.calls import MethodRules
 from federation.errors import PeerUnreachable
 from federation.naming import NodeName
-from federation.sealing import SUITE, SealBroken, call_info, open_sealed, reply_info, split_reply_key, with_reply_key
-from node.ports import Identity
+from federation.sealing import (
+    KEY_BYTES,
+    SealBroken,
+    call_info,
+    open_sealed,
+    reply_info,
+    split_reply_key,
+    with_reply_key,
+)
+from node.ports import Identity, Randomness
 
 
 class SealedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,14 +37,17 @@ class OpenedCall(msgspec.Struct, frozen=True, kw_only=True):
     seal_reply: Callable[[bytes], bytes]
 
 
-def seal_call(payload: bytes, to_key: bytes, *, caller: NodeName, audience: NodeName, method: str) -> SealedCall:
+def seal_call(
+    payload: bytes, to_key: bytes, *, identity: Identity, audience: NodeName, method: str, randomness: Randomness
+) -> SealedCall:
     """Raises PeerUnreachable where the receiver told no key that could be used."""
-    reply_key = X25519PrivateKey.generate()
+    caller = identity.name
+    reply_key = X25519PrivateKey.from_private_bytes(randomness.token(KEY_BYTES))
     inner = with_reply_key(reply_key.public_key().public_bytes_raw(), payload)
     try:
-        sealed = SUITE.encrypt(inner, X25519PublicKey.from_public_bytes(to_key), call_info(caller, audience, method))
-    except ValueError as error:
-        raise PeerUnreachable(audience, "its hello told no sealing key") from error
+        sealed = identity.seal(inner, to_key, call_info(caller, audience, method))
+    except SealBroken as unusable:
+        raise PeerUnreachable(audience, "its hello told no sealing key") from unusable
     back = reply_info(caller, audience, method)
     return SealedCall(payload=sealed, open_reply=lambda body: open_sealed(body, reply_key, back))
 
@@ -46,11 +57,4 @@ def open_call(sealed: bytes, identity: Identity, *, caller: NodeName, rules: Met
     opened = identity.unseal(sealed, call_info(caller, identity.name, rules.method))
     reply_key, payload = split_reply_key(opened)
     back = reply_info(caller, identity.name, rules.method)
-    return OpenedCall(payload=payload, seal_reply=lambda body: _seal(body, reply_key, back))
-
-
-def _seal(body: bytes, key: bytes, info: bytes) -> bytes:
-    try:
-        return SUITE.encrypt(body, X25519PublicKey.from_public_bytes(key), info)
-    except ValueError as error:
-        raise SealBroken("reply key", str(error)) from error
+    return OpenedCall(payload=payload, seal_reply=lambda body: identity.seal(body, reply_key, back))

@@ -10,18 +10,21 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from federation.certificate_profile import read_authority
 from federation.directory import LogPosition
 from federation.errors import Conflict
-from federation.keys import KeyInMemory
 from federation.naming import NodeName
+from federation.sealing import KEY_BYTES as SEALING_SECRET_BYTES
+from federation.sealing import SealBroken
 from node.host.identity import Chain, OwnIdentity, OwnKeys
 from node.ports import Clock, Randomness
 from node.simulation.chance import derived
+from node.simulation.sealing import seal
+from node.simulation.signatures import RememberingKey
 
 
 def keys_of(seed: int, name: str) -> OwnKeys:
     """The three keys of a node, by its name."""
     return OwnKeys(
         ca_key=_p256(derived(seed, "ca.key", name)),
-        node_key=KeyInMemory(derived(seed, "node.key", name)),
+        node_key=RememberingKey(derived(seed, "node.key", name)),
         sealing=X25519PrivateKey.from_private_bytes(derived(seed, "sealing.key", name)),
     )
 
@@ -36,6 +39,12 @@ class DerivedIdentity(OwnIdentity):
 
     async def _keep_durably(self, chain: Chain) -> None:
         self._keep(chain)
+
+    def seal(self, plain: bytes, to_key: bytes, info: bytes) -> bytes:
+        try:
+            return seal(plain, to_key, info, self._randomness.token(SEALING_SECRET_BYTES))
+        except ValueError as error:
+            raise SealBroken("sealing key", str(error)) from error
 
     def _new_leaf_key(self) -> ec.EllipticCurvePrivateKey:
         return _p256(self._randomness.token(32))

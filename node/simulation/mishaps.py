@@ -82,7 +82,7 @@ class Mishaps:
         cut = Cut(head=life.name, alone=self._chance.random() < ALONE_PART)
         self._around.counts.partitions += 1
         self._note("cut", life)
-        self._around.network.cuts.append(cut)
+        self._around.network.part(cut)
         self._loop.call_later(self._between(CUT_S), self._unless_over, self._heal, cut)
 
     def _heal(self, cut: Cut) -> None:

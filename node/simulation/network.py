@@ -28,7 +28,7 @@ from node.rpc.carriage import (
 from node.rpc.relay_transport import FORWARD_METHOD
 from node.simulation.chance import Chance
 from node.simulation.faults import Faults
-from node.simulation.streams import Stream
+from node.simulation.streams import NOTICED_S, Stream
 from node.simulation.trace import Counts, Trace
 
 NEAR_S: Final = (0.002, 0.06)
@@ -110,6 +110,16 @@ class Network:
 
     def dial(self, sender: NodeName, endpoint: str, chain_pem: bytes) -> CarriedChannel:
         return CarriedChannel(_Connection(self, sender, endpoint, tls_properties(chain_pem)))
+
+    def part(self, cut: Cut) -> None:
+        """From now on nothing passes; streams that are open across the cut break once keepalive has noticed."""
+        self.cuts.append(cut)
+        self._loop.call_later(NOTICED_S, self._break_parted)
+
+    def _break_parted(self) -> None:
+        for host in self._hosts.values():
+            for stream in tuple(host.streams):
+                stream.break_if_parted()
 
     def is_parted(self, one: NodeName, other: NodeName) -> bool:
         return bool(self.cuts) and any(cut.parts(one, other) for cut in self.cuts)

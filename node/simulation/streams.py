@@ -101,6 +101,10 @@ class Stream:
         self._end(Told(status=UNAVAILABLE, details=why))
         self._end_work()
 
+    def break_if_parted(self) -> None:
+        if self._network.is_parted(self._request.sender, self._callee):
+            self.break_off("keepalive timed out")
+
     def _deliver(self, take: Callable[[T], None], what: T, *, upward: bool) -> None:
         if self._is_over:
             return

@@ -26,6 +26,7 @@ from node.simulation.loop import run
 from node.simulation.malice import Malice
 from node.simulation.mishaps import Mishaps
 from node.simulation.network import Network
+from node.simulation.signatures import verified_once
 from node.simulation.trace import Counts, Trace
 from node.simulation.trees import Tree
 from node.simulation.workload import Workload
@@ -72,7 +73,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def simulate(plan: Plan) -> Outcome:
     """Run a plan to its end, or to the first invariant that does not hold."""
-    return run(_World(plan).run())
+    with verified_once():
+        return run(_World(plan).run())
 
 
 class _World:

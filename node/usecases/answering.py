@@ -5,7 +5,7 @@ what a receipt says of this node's own copy. What must not: taking pages in (`ac
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 from federation.errors import NotFound
 from federation.logs import ENTRIES_MAX, TOPICS, LogId, Page, Topic, take_page
@@ -14,7 +14,7 @@ from node.ports import Clock, HeldLog, Holding, LogHeadNote, Store, StoredLog, T
 from node.usecases.cutting import Cutting
 
 HELD_MAX = 2_000
-WATCH_BEAT_S = 30.0
+WATCH_BEAT_S = 120.0
 
 
 class Answering:
@@ -73,7 +73,7 @@ class Answering:
 
         return await self._store.read(unit)
 
-    async def watch(self, topics: Sequence[str]) -> AsyncIterator[LogHeadNote]:
+    async def watch(self, topics: Sequence[str]) -> AsyncGenerator[LogHeadNote, None]:
         """The node's own checkpoints, now and at each change; repeated now and then to show that the line is alive."""
         logs = [self._own_log(topic) for topic in topics]
         told: dict[LogId, bytes] = {}

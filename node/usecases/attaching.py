@@ -5,9 +5,9 @@ What lives here: attaching again after an outage. What must not: what comes over
 
 from typing import Final
 
-from federation.errors import LlnError
+from federation.errors import LlnError, PeerRefused
 from federation.naming import NodeName, parent_of
-from federation.sync import backoff_s
+from federation.sync import REFUSED_LONGEST_S, backoff_s
 from node.ports import Clock, Peers, Randomness
 
 RETRY_FIRST_S: Final = 0.5
@@ -35,18 +35,19 @@ class Attaching:
         """Keep the link for ever; a parent that was lost by many children at once is not stormed by them."""
         if self._parent is None:
             return
-        failures = 0
+        failures, longest_s = 0, RETRY_LONGEST_S
         while True:
             try:
                 await self._peers.attach(self._parent, self._accepted)
-            except LlnError:  # hello and forwarding tell of the same outage, with the words
+            except LlnError as outage:  # hello and forwarding tell of the same outage, with the words
                 held_s, self._attached_s = self.since_s or 0.0, None
                 failures = 1 if held_s > HELD_LONG_S else failures + 1
+                longest_s = REFUSED_LONGEST_S if isinstance(outage, PeerRefused) else RETRY_LONGEST_S
             await self._clock.sleep(
                 backoff_s(
                     failures,
                     first_s=RETRY_FIRST_S,
-                    longest_s=RETRY_LONGEST_S,
+                    longest_s=longest_s,
                     fraction=self._randomness.fraction(),
                 )
             )

@@ -5,6 +5,7 @@ What lives here: reading the parent's own logs. What must not: deciding what a p
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import aclosing
 from typing import Protocol
 
 from federation import directory
@@ -90,9 +91,10 @@ class Following:
         try:
             async with asyncio.TaskGroup() as together:
                 together.create_task(self._confirm_regularly(parent), name="confirm directory")
-                async for news in self._peers.watch(parent, FOLLOWED):
-                    if news.log.origin == parent and await self._is_news(news):
-                        await self._read_to_end(parent, news.log.topic)
+                async with aclosing(self._peers.watch(parent, FOLLOWED)) as told:
+                    async for news in told:
+                        if news.log.origin == parent and await self._is_news(news):
+                            await self._read_to_end(parent, news.log.topic)
                 raise PeerUnreachable(parent, "the stream of checkpoints ended")
         except* (RemoteFault, Unavailable) as outages:
             raise next(_leaves(outages)) from None

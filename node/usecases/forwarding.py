@@ -5,6 +5,7 @@ What lives here: what is due, and the loop that keeps going. What must not: what
 """
 
 import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -21,6 +22,8 @@ from node.usecases.dealings import Dealings
 
 RECEIPT_EVERY_S: Final = 1.0
 """While page follows page, what the parent says of the pages before the last is kept no more often than this."""
+LEAST_PAUSE_S: Final = 0.25
+"""However much is due: a log that cannot go up yet must not keep this loop turning."""
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,46 +60,81 @@ class Forwarding:
         self._root = root
         self._pace = pace
         self._cutting = Cutting(own_name=own_name, root=root)
-        self._progress: dict[LogId, Progress] | None = None
+        self._progress: dict[LogId, Progress] = {}
         self._refused: dict[LogId, str] = {}
+        self._failures = 0
+        self._knows_held = False
+        self._grown: dict[LogId, None] = {}
+        self._all_due_s = 0.0
         self._wake = asyncio.Event()
         self._kept_s = 0.0
 
-    def wake(self) -> None:
-        """Something grew; called from the event loop after a commit."""
-        self._wake.set()
+    def wake(self, logs: Iterable[LogId] | None = None) -> None:
+        """These logs have grown or were confirmed, None: who knows; called from the event loop after a commit."""
+        if logs is None:
+            self._all_due_s = 0.0
+            self._wake.set()
+            return
+        ours = [log for log in logs if is_within(NodeName(log.origin), self._own_name)]
+        if ours:
+            self._grown.update(dict.fromkeys(ours))
+            self._wake.set()
 
     def waiting(self) -> int:
         """How many logs the parent is known to be behind on, or has refused."""
-        return len(self._refused) + (0 if self._progress is not None else 1)
+        return len(self._refused) + (0 if self._knows_held else 1)
 
     async def run(self) -> None:
         """Forward what is due, for ever; outages are waited out with jitter, and news cut the wait short."""
         parent = parent_of(self._own_name, self._root)
         if parent is None:
             return
-        failures = 0
         while True:
             self._wake.clear()
             try:
                 await self.round(parent)
-                failures = 0
+                self._failures = 0
             except (RemoteFault, Unavailable) as outage:
-                failures += 1
-                self._progress = None
+                self._failures += 1
+                self._knows_held = False
                 self._dealings.failed(parent, outage)
-            await self._pause(failures)
+            await self._pause()
 
     async def round(self, parent: NodeName) -> None:
         """Bring the parent up to date once; raises RemoteFault when the parent cannot take more."""
-        if self._progress is None:
-            held = await self._peers.held(parent, timeout_s=self._pace.call_timeout_s)
-            self._progress = {log.log: Progress(size=log.size) for log in held}
-            self._refused.clear()
-            self._dealings.succeeded(parent)
-        for stored in sorted(await self._store.read(lambda tx: tuple(tx.logs.all())), key=_road_order):
+        if not self._knows_held:
+            await self._learn_held(parent)
+        for stored in sorted(await self._store.read(self._looked_at()), key=_road_order):
             if self._goes_up(stored):
                 await self._bring(parent, stored)
+
+    async def _learn_held(self, parent: NodeName) -> None:
+        """What the parent holds, after a start or an outage. Where that is what it last told us, it need not be told
+        anything again: a line that loses one call in fifty would otherwise never get through a thousand logs.
+        """
+        held = await self._peers.held(parent, timeout_s=self._pace.call_timeout_s)
+        known = self._progress
+        self._progress = {
+            one.log: known[one.log] if one.log in known and known[one.log].size == one.size else Progress(size=one.size)
+            for one in held
+        }
+        self._refused.clear()
+        self._knows_held = True
+        self._all_due_s = 0.0
+        self._dealings.succeeded(parent)
+
+    def _looked_at(self) -> Callable[[Transaction], Sequence[StoredLog]]:
+        """A read of the logs that may be due: now and then all of them, in between those of which there is news."""
+        grown, self._grown = self._grown, {}
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._all_due_s:
+            self._all_due_s = now_s + min(self._pace.confirm_own_s, self._pace.confirm_copies_s) / 2
+            return lambda tx: tx.logs.all()
+        now_ms = self._clock.now_ms()
+        grown.update((log, None) for log, one in self._progress.items() if one.asks_at_ms and one.asks_at_ms <= now_ms)
+        if any(log.topic == directory.TOPIC for log in grown):  # what it says may be what the parent was lacking
+            grown.update(dict.fromkeys(self._refused))
+        return lambda tx: [stored for log in grown if (stored := tx.logs.get(log)) is not None]
 
     def _goes_up(self, stored: StoredLog) -> bool:
         """Only what is held whole: a copy still being received waits for its own last page."""
@@ -107,7 +145,7 @@ class Forwarding:
         )
 
     async def _bring(self, parent: NodeName, stored: StoredLog) -> None:
-        progress = (self._progress or {}).get(stored.log, Progress())
+        progress = self._progress.get(stored.log, Progress())
         is_own = stored.log.origin == self._own_name
         is_soon_stale = stored.log.topic == directory.TOPIC  # whoever judges callers by it insists on a fresh one
         every_s = self._pace.confirm_own_s if is_own or is_soon_stale else self._pace.confirm_copies_s
@@ -124,8 +162,7 @@ class Forwarding:
                 raise  # "not now" is no judgement of this log: the whole round waits, and goes on from where it was
             self._refused[stored.log] = str(refusal)
             self._dealings.failed(parent, refusal)
-            if self._progress is not None:
-                self._progress.pop(stored.log, None)
+            self._progress.pop(stored.log, None)
 
     async def _push(self, parent: NodeName, stored: StoredLog, progress: Progress) -> Progress:
         page = await self._store.read(lambda tx: self._cutting.page(tx, stored, progress.size, viewer=parent))
@@ -143,8 +180,8 @@ class Forwarding:
         now = progress.told(
             receipt.size, confirmed_at_ms=confirmed, now_ms=self._clock.now_ms(), behind=behind, empty=not page.entries
         )
-        if self._progress is not None:
-            self._progress[stored.log] = now
+        self._progress[stored.log] = now
+        self._failures = 0
         return now
 
     def _keep_receipt(self, tx: Transaction, stored: StoredLog, receipt: PushReceipt) -> None:
@@ -155,11 +192,11 @@ class Forwarding:
         if receipt.cosignature and now is not None and same:
             tx.logs.confirm(stored.log, add_cosignature(now.note, receipt.cosignature), now.confirmed_at_ms)
 
-    async def _pause(self, failures: int) -> None:
+    async def _pause(self) -> None:
         wait_s = self._next_due_s()
-        if failures:
+        if self._failures:
             wait_s = backoff_s(
-                failures,
+                self._failures,
                 first_s=self._pace.retry_first_s,
                 longest_s=self._pace.retry_longest_s,
                 fraction=self._randomness.fraction(),
@@ -171,10 +208,11 @@ class Forwarding:
             return
 
     def _next_due_s(self) -> float:
-        asked = [progress.asks_again for progress in (self._progress or {}).values() if progress.asks_again]
+        asked = [progress.asks_at_ms for progress in self._progress.values() if progress.asks_at_ms]
+        wait_s = self._all_due_s - self._clock.monotonic_s()
         if asked:
-            return 0.5 * min(asked)
-        return min(self._pace.confirm_own_s, self._pace.confirm_copies_s) / 2
+            wait_s = min(wait_s, (min(asked) - self._clock.now_ms()) / 1_000)
+        return max(LEAST_PAUSE_S, wait_s)
 
 
 def _road_order(stored: StoredLog) -> tuple[bool, int, str]:

@@ -5,10 +5,11 @@ index works (`node/index`). A crash leaves the index behind the logs; the next s
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from federation import catalogue
 from federation.errors import Unavailable
+from federation.logs import LogId
 from federation.naming import NodeName
 from node.ports import Clock, Index, Store, StoredLog, Transaction
 
@@ -27,19 +28,30 @@ class Indexing:
         self.trouble: Unavailable | None = None
         """Why entries are not searchable at the moment, such as a full disk."""
         self._is_current = is_current
+        self._grown: dict[NodeName, None] = {}
+        self._looks_at_all = False
         self._wake = asyncio.Event()
 
-    def wake(self) -> None:
+    def wake(self, publishers: Iterable[NodeName] | None = None) -> None:
+        """The catalogues of these may have grown, None: of anybody."""
+        if publishers is None:
+            self._looks_at_all = True
+        else:
+            self._grown.update(dict.fromkeys(publishers))
         self._wake.set()
 
     async def run(self) -> None:
         """Index what is new, for ever; what is in the way, such as a full disk, is waited out."""
+        self._looks_at_all = True
         while True:
+            grown, self._grown = self._grown, {}
+            at_all, self._looks_at_all = self._looks_at_all, False
             self._wake.clear()
             try:
-                await self.catch_up()
+                await (self.catch_up() if at_all else self._catch_up_with(grown))
             except Unavailable as trouble:
                 self.trouble = trouble
+                self._looks_at_all = True
                 await self._clock.sleep(TRY_AGAIN_S)
                 continue
             self.trouble = None
@@ -49,6 +61,12 @@ class Indexing:
         """Bring the index to the end of every catalogue log held here."""
         for stored in await self._store.read(lambda tx: tuple(tx.logs.all())):
             if stored.log.topic == catalogue.TOPIC:
+                await self._bring_up(stored)
+
+    async def _catch_up_with(self, publishers: Iterable[NodeName]) -> None:
+        logs = [LogId(origin=name, topic=catalogue.TOPIC) for name in publishers]
+        for stored in await self._store.read(lambda tx: [tx.logs.get(log) for log in logs]):
+            if stored is not None:
                 await self._bring_up(stored)
 
     async def _bring_up(self, stored: StoredLog) -> None:

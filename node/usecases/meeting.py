@@ -16,13 +16,13 @@ from federation.certificate_profile import read_authority, renewal_due_ms
 from federation.directory import NodeDescription, Status
 from federation.errors import LlnError, PeerRefused, UntrustedPeer
 from federation.naming import NodeName, parent_of
-from federation.sync import backoff_s
+from federation.sync import REFUSED_LONGEST_S, backoff_s
 from node.ports import Clock, Identity, PeerHello, Peers, Randomness, Store
 from node.usecases.dealings import Dealings
 from node.usecases.vouching import Vouching
 
 LINEAGE_NOTE: Final = "lineage"
-HELLO_EVERY_S: Final = 300.0
+HELLO_EVERY_S: Final = 600.0
 CALL_TIMEOUT_S: Final = 10.0
 RETRY_LONGEST_S: Final = 60.0
 STATISTICS_TIMEOUT_S: Final = 30.0
@@ -93,16 +93,17 @@ class Meeting:
         """Say hello for ever; an outage is waited out."""
         if self._parent is None:
             return
-        failures = 0
+        failures, longest_s = 0, RETRY_LONGEST_S
         while True:
             try:
                 await self.meet(self._parent)
                 failures = 0
             except LlnError as outage:
                 failures += 1
+                longest_s = REFUSED_LONGEST_S if isinstance(outage, PeerRefused) else RETRY_LONGEST_S
                 self._dealings.failed(self._parent, outage)
                 await self._vouching.keep_ledger()
-            await self._clock.sleep(self._pause_s(failures))
+            await self._clock.sleep(self._pause_s(failures, longest_s))
 
     async def find_parent(self, endpoint: str) -> NodeName | None:
         """The parent is dialled there from now on; raises as `meet` where it does not answer. None at the root."""
@@ -193,7 +194,7 @@ class Meeting:
         await self._store.write(lambda tx: tx.notes.put(self._statistics_note, encoded))
         self._statistics_at_ms = now_ms
 
-    def _pause_s(self, failures: int) -> float:
+    def _pause_s(self, failures: int, longest_s: float) -> float:
         if not failures:
             return HELLO_EVERY_S * (0.9 + 0.2 * self._randomness.fraction())
-        return backoff_s(failures, first_s=1.0, longest_s=RETRY_LONGEST_S, fraction=self._randomness.fraction())
+        return backoff_s(failures, first_s=1.0, longest_s=longest_s, fraction=self._randomness.fraction())

@@ -32,8 +32,11 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeldDirectory(msgspec.Struct, frozen=True, kw_only=True):
-    """One authority's directory as this node knows it; `confirmed_at_ms` None for the node's own, always current."""
+    """One authority's directory as this node knows it, after its first `size` entries; `confirmed_at_ms` None for the
+    node's own, always current.
+    """
 
+    size: int
     standings: dict[NodeName, Standing]
     confirmed_at_ms: int | None
 
@@ -221,8 +224,12 @@ class Vouching:
         stored = tx.logs.get(LogId(origin=authority, topic="directory"))
         if stored is None:
             return None
+        held, size = self._held.get(authority), stored.head.size
+        if held is not None and held.size == size:  # only confirmed: nobody's standing has changed
+            standings = held.standings
+        else:
+            standings = {standing.name: standing for standing in tx.standings.of(authority)}
         own = authority == self._own_name
         return HeldDirectory(
-            standings={standing.name: standing for standing in tx.standings.of(authority)},
-            confirmed_at_ms=None if own else stored.confirmed_at_ms,
+            size=size, standings=standings, confirmed_at_ms=None if own else stored.confirmed_at_ms
         )
