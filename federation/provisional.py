@@ -4,7 +4,7 @@ What lives here: who was admitted so, bounded, and the review of it. What must n
 (`directory.py`), or what people do about a caller that should not have been.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -15,15 +15,21 @@ from federation.naming import NodeName
 CALLERS_MAX: Final = 1_000
 REGRETS_MAX: Final = 100
 
-Look = Callable[[NodeName], Standing | Status | None]
-"""A node's standing, or its status alone, where it is freshly known today; None where it is not."""
+Look = Callable[[NodeName, int], Standing | Status | None]
+"""A node's standing, or its status alone, where it is freshly known and by another confirmation of its directory than
+the one of that time (epoch ms), which the caller was admitted on; None otherwise.
+"""
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
-    """One caller admitted provisionally: `names` of its line that are still to be looked at, `calls` how often."""
+    """One caller admitted provisionally: `names` of its line that are still to be looked at, `calls` how often.
+
+    `believed_ms`: when the directory that a name was believed by had been confirmed; 0 where none was.
+    """
 
     caller: NodeName
     names: tuple[NodeName, ...]
+    believed_ms: dict[NodeName, int] = {}
     calls: int
     first_at_ms: int
     last_at_ms: int
@@ -70,15 +76,16 @@ class ProvisionalCalls:
             unnamed=self._unnamed,
         )
 
-    def admitted(self, caller: NodeName, names: Iterable[NodeName], now_ms: int) -> None:
-        """One more call; `names` are those of its line whose standing was believed from stale directories."""
+    def admitted(self, caller: NodeName, believed_ms: Mapping[NodeName, int], now_ms: int) -> None:
+        """One more call, for which the standing of these names of its line was believed from stale directories."""
         before = self._open.get(caller)
         if before is None and len(self._open) >= CALLERS_MAX:
             self._unnamed += 1
             return
         self._open[caller] = Admitted(
             caller=caller,
-            names=tuple(dict.fromkeys((*(before.names if before else ()), *names))),
+            names=tuple(dict.fromkeys((*(before.names if before else ()), *believed_ms))),
+            believed_ms={**(before.believed_ms if before else {}), **believed_ms},
             calls=(before.calls if before else 0) + 1,
             first_at_ms=before.first_at_ms if before else now_ms,
             last_at_ms=now_ms,
@@ -91,12 +98,16 @@ class ProvisionalCalls:
     def review(self, look: Look, now_ms: int) -> tuple[Regret, ...]:
         """Judge again whoever can be judged; what was found wrong just now.
 
+        The very directory that a caller was admitted on is no judge of that, even where it seems fresh by now because
+        a clock was set back.
         A caller leaves the ledger when every name of its line has been looked at. A standing that turned bad after the
         caller's last call was good when it counted; a status without its time is taken for bad all along.
         """
         found: list[Regret] = []
         for one in tuple(self._open.values()):
-            known = {name: seen for name in one.names if (seen := look(name)) is not None}
+            known = {
+                name: seen for name in one.names if (seen := look(name, one.believed_ms.get(name, 0))) is not None
+            }
             found.extend(
                 Regret(
                     caller=one.caller,

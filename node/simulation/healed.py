@@ -5,6 +5,7 @@ What lives here: what is still missing, in words. What must not: what must hold 
 
 from collections.abc import Iterator, Mapping
 
+from federation.directory import Standing
 from federation.logs import LogId
 from federation.naming import NodeName, lineage, parent_of
 from node.simulation.disk import Disk
@@ -19,9 +20,11 @@ class Settled:
         self._checker = checker
         self._disks = disks
         self._root = checker.root
+        self._statuses: dict[NodeName, dict[NodeName, str]] = {}
 
     def missing(self, positions: Mapping[NodeName, Mapping[NodeName, int]]) -> Iterator[str]:
         """What is not yet as it must be in the end; each a clause with its subject first."""
+        self._statuses.clear()
         for log, ledger in sorted(self._checker.ledgers.items()):
             origin = NodeName(log.origin)
             if origin in self._checker.deceivers or not self.is_in_good_standing(origin):
@@ -36,7 +39,6 @@ class Settled:
             if parent is not None and self.is_in_good_standing(name):
                 log = LogId(origin=parent, topic="directory")
                 yield from self._missing_at(name, log, self._checker.ledger(log).size)
-                yield from self._standings_apart(name, parent)
         yield from self._checker.letters.missing(self._disks, self.is_in_good_standing)
 
     def is_in_good_standing(self, name: NodeName) -> bool:
@@ -84,15 +86,28 @@ class Settled:
         if held != size:
             yield f"{holder} holds {held} of {size} entries of {log}"
 
-    def _standings_apart(self, name: NodeName, authority: NodeName) -> Iterator[str]:
-        meant = self._disks[authority].read(lambda tx: tuple(tx.standings.of(authority)))
-        held = self._disks[name].read(lambda tx: tuple(tx.standings.of(authority)))
-        if meant != held:
-            yield f"{name} and {authority} disagree on who is admitted"
+    def disagreements(self) -> Iterator[str]:
+        """Whoever, with its copy complete, does not hold exactly what its authority holds on who is admitted."""
+        meant: dict[NodeName, tuple[Standing, ...]] = {}
+        for name, disk in self._disks.items():
+            authority = parent_of(name, self._root)
+            if authority is None or not self.is_in_good_standing(name):
+                continue
+            if authority not in meant:
+                meant[authority] = _standings(self._disks[authority], authority)
+            if _standings(disk, authority) != meant[authority]:
+                yield f"{name} and {authority} disagree on who is admitted"
 
     def _status(self, name: NodeName) -> str:
+        """As of the last look at what is missing: an authority is asked once for all its children."""
         authority = parent_of(name, self._root)
         if authority is None:
             return "active"
-        standing = self._disks[authority].read(lambda tx: tx.standings.get(authority, name))
-        return standing.status if standing else "not admitted"
+        if authority not in self._statuses:
+            found = _standings(self._disks[authority], authority)
+            self._statuses[authority] = {standing.name: standing.status for standing in found}
+        return self._statuses[authority].get(name, "not admitted")
+
+
+def _standings(disk: Disk, authority: NodeName) -> tuple[Standing, ...]:
+    return disk.read(lambda tx: tuple(tx.standings.of(authority)))

@@ -92,11 +92,11 @@ class Checker:
             )
         self.sizes[disk.name][log] = stored.head.size
         if log.origin == disk.name:
-            self._look_at_own(stored, entries)
+            self._look_at_own(disk, stored, known, entries)
         elif log.origin not in self.deceivers:
             self._look_at_copy(disk, stored, known, entries)
 
-    def _look_at_own(self, stored: StoredLog, entries: Sequence[Entry]) -> None:
+    def _look_at_own(self, disk: Disk, stored: StoredLog, known: int, entries: Sequence[Entry]) -> None:
         ledger = self.ledger(stored.log)
         ledger.add(entries)
         self.counts.entries += len(entries)
@@ -105,6 +105,8 @@ class Checker:
         signed = unverified_checkpoint(stored.note)
         if (signed.size, signed.root) != (stored.head.size, stored.head.root()):
             raise Broken("the signed checkpoint is of what is stored", f"{stored.log}: {signed.size}")
+        if stored.log.topic == "directory":
+            self._check_standings(disk, ledger, known, stored.head.size)
 
     def _look_at_copy(self, disk: Disk, stored: StoredLog, known: int, entries: Sequence[Entry]) -> None:
         ledger = self.ledgers.get(stored.log)
@@ -129,14 +131,13 @@ class Checker:
 
     def _check_standings(self, disk: Disk, ledger: Ledger, known: int, size: int) -> None:
         authority = ledger.log.origin
-        changed = dict.fromkeys(standing.name for standing in ledger.standings[known:size])
-        meant = ledger.standings_at(size)
+        changed = {standing.name: standing for standing in ledger.standings[known:size]}
         if len(changed) > _FEW:
             found = {one.name: one for one in disk.read(lambda tx: tuple(tx.standings.of(authority)))}
         else:
             found = disk.read(lambda tx: {name: one for name in changed if (one := tx.standings.get(authority, name))})
-        for name in changed:
-            if found.get(name) != meant[name]:
+        for name, meant in changed.items():
+            if found.get(name) != meant:
                 raise Broken("standings follow from the directory", f"{disk.name}: {name} at size {size}")
 
     # --- at each answer ----------------------------------------------------------------------------------------------

@@ -60,10 +60,6 @@ class Ledger:
             self._frontier = self._frontier.extend([leaf]).frontier
             self.roots.append(self._frontier.root())
 
-    def standings_at(self, size: int) -> dict[NodeName, Standing]:
-        """Everybody's standing after the first `size` entries of a directory."""
-        return {standing.name: standing for standing in self.standings[:size]}
-
     def _take(self, document: bytes) -> None:
         if self.log.topic == "directory":
             self._take_standing(canonical.decode(document, DirectoryEntry, bytes_max=DOCUMENT_BYTES_MAX))

@@ -204,6 +204,7 @@ class _World:
             await self._resume_all()
             missing = list(islice(settled.missing(self._positions()), NAMED_MAX))
             missing = missing or list(islice(settled.unreported_forks(self._malice.forked), NAMED_MAX))
+            missing = missing or list(islice(settled.disagreements(), NAMED_MAX))
             if not missing:
                 break
         if missing:

@@ -145,7 +145,8 @@ class Vouching:
         node is not itself cut off (DESIGN.md §3, Status); that is never so for children and siblings once this node has
         met its parent.
         """
-        provisional, stale = False, []
+        provisional = False
+        stale: dict[NodeName, int] = {}
         for name, certificate in zip(names, certificates, strict=True):
             if is_within(self._own_name, name):
                 continue
@@ -165,7 +166,7 @@ class Vouching:
                     reads_catalogue=reads_catalogue,
                 )
             if is_stale:
-                stale.append(name)
+                stale[name] = self._confirmed_at_ms(parent_of(name, self._root))
         if stale:
             self._provisional.admitted(names[0], stale, self._clock.now_ms())
         return provisional or bool(stale)
@@ -183,7 +184,7 @@ class Vouching:
 
     def settle(self, statuses: Mapping[NodeName, Status]) -> None:
         """What others, freshly asked, have said of `unsettled` names."""
-        self._provisional.review(statuses.get, self._clock.now_ms())
+        self._provisional.review(lambda name, _: statuses.get(name), self._clock.now_ms())
 
     async def keep_ledger(self) -> None:
         """Write the ledger down if it has changed since: a restart in the middle of an outage must not forget it.
@@ -196,9 +197,10 @@ class Vouching:
                 await self._store.write(lambda tx: tx.notes.put(LEDGER_NOTE, msgspec.json.encode(ledger)))
                 self._kept = ledger
 
-    def _freshly_known(self, name: NodeName) -> Standing | Status | None:
-        age_ms = self._age_if_followed(parent_of(name, self._root))
-        if age_ms is None or age_ms >= FRESH_MS:
+    def _freshly_known(self, name: NodeName, believed_ms: int) -> Standing | Status | None:
+        authority = parent_of(name, self._root)
+        age_ms = self._age_if_followed(authority)
+        if age_ms is None or age_ms >= FRESH_MS or self._confirmed_at_ms(authority) == believed_ms:
             return None
         return self.standing_of(name) or "revoked"
 
@@ -210,6 +212,11 @@ class Vouching:
         if authority is None or not (authority == self._parent or is_within(authority, self._own_name)):
             return None
         return self.directory_age_ms(authority)
+
+    def _confirmed_at_ms(self, authority: NodeName | None) -> int:
+        """0 for a directory that is not held, and for this node's own, which nobody has to confirm."""
+        held = self._held.get(authority) if authority else None
+        return (held.confirmed_at_ms or 0) if held else 0
 
     def _cut_off_ms(self) -> int:
         """For how long nothing has been heard from above; 0 at the root, and before the parent was first met."""

@@ -122,6 +122,7 @@ async def test_who_was_let_in_though_suspended_meanwhile_is_told_after_healing(t
         status = await sibling.ask("node.status")
         assert any(one.step == "provisional calls" and one.severity == "notice" for one in status.findings)
         _later(sibling, 0)
+        await sibling.node.vouching.refresh([COUNTY])  # as any commit may bring about before the county is heard again
         await _back(nodes)
         await until(lambda: _knows(sibling, SCHOOL, "suspended"))
 

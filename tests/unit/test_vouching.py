@@ -223,6 +223,21 @@ async def test_who_was_let_in_though_suspended_meanwhile_is_named_and_counted(wo
     )
 
 
+async def test_a_directory_does_not_judge_again_what_was_let_in_on_its_own_word(world):
+    """A clock that is set back makes a stale directory look fresh; what it does not know yet is still to come."""
+    world.clock.move(ms=FRESH_MS)
+    world.judge(NEIGHBOUR, PROVINCE)
+    world.clock.move(ms=1 - FRESH_MS)
+    await world.vouching.refresh([PROVINCE, COUNTY])
+    [one] = world.vouching.ledger().waiting
+    assert one.caller == NEIGHBOUR
+    await world.say(NodeSuspended, NEIGHBOUR, reason="x")
+    world.clock.move(ms=FRESH_MS)
+    await world.confirm()
+    await world.vouching.refresh([PROVINCE])
+    assert [regret.name for regret in world.vouching.ledger().regrets] == [NEIGHBOUR]
+
+
 async def test_who_was_suspended_only_after_its_last_call_is_no_regret(world):
     world.clock.move(ms=FRESH_MS)
     world.judge(NEIGHBOUR, PROVINCE)
@@ -257,9 +272,9 @@ def test_the_ledger_is_bounded_and_says_what_it_left_out():
     calls = ProvisionalCalls()
     names = [NodeName(f"s{number}.q.lln.internal") for number in range(CALLERS_MAX + 5)]
     for name in names:
-        calls.admitted(name, [name], 1)
+        calls.admitted(name, {name: 0}, 1)
     assert (len(calls.ledger().waiting), calls.ledger().unnamed) == (CALLERS_MAX, 5)
-    calls.review(lambda _: "moved", 2)
+    calls.review(lambda *_: "moved", 2)
     ledger = calls.ledger()
     assert (ledger.waiting, len(ledger.regrets), ledger.regretted) == ((), REGRETS_MAX, CALLERS_MAX)
 
