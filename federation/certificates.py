@@ -8,6 +8,7 @@ There are two kinds of chain. A TLS peer shows its leaf, then its node certifica
 and a resolution the node certificate comes first. The pinned root is never part of either.
 """
 
+from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -173,6 +174,12 @@ class ChainVerifier:
         if len(self._remembered) > self._remembered_max:
             self._remembered.popitem(last=False)
         return verified
+
+
+@lru_cache(maxsize=VERIFIED_CHAINS_MAX)
+def as_recorded(chain: tuple[bytes, ...]) -> tuple[str, ...]:
+    """Certificates as directories record them; asked for every call, and for every message of a stream."""
+    return tuple(b64encode(der).decode() for der in chain)
 
 
 def _check_count(chain: Sequence[bytes], certificates_max: int) -> None:

@@ -58,7 +58,7 @@ class Identity(Protocol):
         ...
 
     def seal(self, plain: bytes, to_key: bytes, info: bytes) -> bytes:
-        """Seal to somebody's `sealing_key` by HPKE (RFC 9180) under `info`; raises SealBroken for a key that is none."""
+        """Seal to somebody's `sealing_key` by HPKE (RFC 9180) under `info`; raises SealBroken for an unusable key."""
         ...
 
     def unseal(self, sealed: bytes, info: bytes) -> bytes:

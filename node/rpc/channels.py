@@ -42,7 +42,7 @@ from protos.lln.v1 import node_pb2
 HELLO_METHOD: Final = "/lln.v1.Node/Hello"
 REPLY_BYTES_MAX: Final = 4 * 1024 * 1024 + 65_536
 SILENCE_S: Final = 370.0
-"""A stream's peer says something every two minutes (`node/usecases/answering.py`); three missed beats mean that it hangs.
+"""A stream's peer says something every two minutes (`node/usecases/answering.py`); three missed ones mean it hangs.
 A connection that is gone is noticed sooner, by its keepalive.
 """
 

@@ -55,7 +55,7 @@ def verified_once() -> Iterator[None]:
     def verify(key: NodeKey, message: bytes, signature: bytes) -> bool:
         return _SIGNED.knows(signature, key.raw, message) or really(key, message, signature)
 
-    NodeKey.verify = verify  # type: ignore[method-assign]  # given back below
+    NodeKey.verify = verify  # type: ignore[method-assign,assignment]  # given back below
     try:
         yield
     finally:
