@@ -6,7 +6,7 @@ What lives here: one attachment from its first word to its end. What must not: w
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 import grpc
@@ -40,7 +40,7 @@ class Uplink:
         self._serve = serve
         self._clock = clock
         self._first = link_pb2.Upward(attached=link_pb2.Attached(software_version=software_version))
-        self._said: asyncio.Queue[link_pb2.Upward] = asyncio.Queue(_SAID_MAX)
+        self._said: asyncio.Queue[link_pb2.Upward | None] = asyncio.Queue(_SAID_MAX)
         self._working: dict[int, asyncio.Task[None]] = {}
 
     async def run(self, attached: Callable[[], None]) -> None:
@@ -63,17 +63,24 @@ class Uplink:
         is_told = False
         first = self._first.SerializeToString()
         stream = self._line.exchange(ATTACH_METHOD, first, self._saying(), timeout_s=ACCEPTANCE_S)
-        async with aclosing(stream) as messages:
-            async for message in messages:
-                if not is_told:
-                    attached()
-                    is_told = True
-                await self._heed(wire.read(link_pb2.Downward, message), working)
+        try:
+            async with aclosing(stream) as messages:
+                async for message in messages:
+                    if not is_told:
+                        attached()
+                        is_told = True
+                    await self._heed(wire.read(link_pb2.Downward, message), working)
+        finally:
+            self._end_saying()
 
     async def _saying(self) -> AsyncGenerator[bytes, None]:
-        while True:
-            said = await self._said.get()
+        while (said := await self._said.get()) is not None:
             yield said.SerializeToString()
+
+    def _end_saying(self) -> None:
+        """gRPC goes on waiting for our next word on a stream that has ended, and keeps all of it, until there is one."""
+        with suppress(asyncio.QueueFull):  # then there is one
+            self._said.put_nowait(None)
 
     async def _heed(self, told: link_pb2.Downward, working: asyncio.TaskGroup) -> None:
         match told.WhichOneof("said"):

@@ -62,6 +62,23 @@ async def test_a_parent_calls_a_child_that_it_cannot_dial(tmp_path):
             await peers.search(SCHOOL, SearchRequest(text="书法", asker=COUNTY, scope="node"), timeout_s=5)
 
 
+async def test_a_link_that_has_ended_leaves_nobody_waiting_for_its_next_word(tmp_path):
+    """gRPC draws what the child says from a task of its own, which outlives the stream if nobody ends it."""
+
+    def drawing():
+        return [task for task in asyncio.all_tasks() if "_consume_request" in getattr(task.get_coro(), "__name__", "")]
+
+    async def nobody():
+        return not drawing()
+
+    async with network(tmp_path, "county") as nodes:
+        await undialled(nodes, SCHOOL)
+        assert len(drawing()) == 2  # the school's, and the county's own
+        await nodes.stop(COUNTY)
+        await nodes.stop(ROOT)
+        await until(nobody)
+
+
 async def test_two_schools_of_which_neither_can_be_dialled_call_each_other(tmp_path):
     async with network(tmp_path, "county") as nodes:
         tree = await undialled(nodes, SCHOOL, OTHER)
