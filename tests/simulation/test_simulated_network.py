@@ -1,6 +1,7 @@
 """Small federations, a few hours each, with everything going wrong: what must hold does, and the checker can tell."""
 
 import os
+import shlex
 import subprocess
 import sys
 from functools import partial
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from federation.logs import Entry, make_page, rows_for_page
 from federation.sync import Progress
+from node.cli.main import main
 from node.simulation.faults import QUIET, Faults, read_faults
 from node.simulation.trees import county, random_tree
 from node.simulation.workload import DEEDS
@@ -65,9 +68,13 @@ def test_the_same_seed_does_the_same_things():
 
 
 def test_how_strings_are_hashed_does_not_matter():
+    """Nor does what the machine's randomness says: schools that nobody can dial reach each other under seal."""
     words = (
-        "from tests.simulation.test_simulated_network import plan;"
-        "from node.simulation.world import simulate; print(simulate(plan(5, hours=0.5)).digest)"
+        "from tests.simulation.test_simulated_network import plan, county, msgspec;"
+        "from node.simulation.world import simulate;"
+        "told = simulate(msgspec.structs.replace(plan(5, hours=2.0), tree=county(9)));"
+        "assert told.counts.deeds['reach'];"
+        "print(told.digest)"
     )
     told = [
         subprocess.run(
@@ -80,6 +87,26 @@ def test_how_strings_are_hashed_does_not_matter():
         for hash_seed in ("1", "2")
     ]
     assert told[0] == told[1] != ""
+
+
+def test_what_is_printed_of_a_failure_shows_it_again(monkeypatch):
+    """A node that passes on what is not shared is caught, and the printed command leads to the very same moment."""
+    monkeypatch.setattr(Cutting, "_is_sent", lambda *_: True)
+    asked = ["--nodes", "8", "--hours", "3", "--seed", "11", "--faults", "all"]
+    first = CliRunner().invoke(main, ["simulate", *asked])
+    assert first.exit_code == 1
+    assert "✗ nobody holds what is not shared with it" in first.output
+    [again] = [line.partition(": ")[2] for line in first.output.splitlines() if line.startswith("  again 重现")]
+    assert again.startswith("lln simulate ")
+    second = CliRunner().invoke(main, shlex.split(again)[1:])
+    assert second.exit_code == 1
+    assert _but_for_the_wall(second.output) == _but_for_the_wall(first.output)
+    assert "trace 轨迹" in _but_for_the_wall(first.output)
+
+
+def _but_for_the_wall(told):
+    """What was printed, without the line that says how long it took."""
+    return "\n".join(line for line in told.splitlines() if not line.startswith("simulated"))
 
 
 # --- the checker can fail --------------------------------------------------------------------------------------------
