@@ -105,9 +105,7 @@ class ProvisionalCalls:
         """
         found: list[Regret] = []
         for one in tuple(self._open.values()):
-            known = {
-                name: seen for name in one.names if (seen := look(name, one.believed_ms.get(name, 0))) is not None
-            }
+            known = {name: seen for name in one.names if (seen := look(name, one.believed_ms.get(name, 0))) is not None}
             found.extend(
                 Regret(
                     caller=one.caller,

@@ -78,7 +78,7 @@ class Uplink:
             yield said.SerializeToString()
 
     def _end_saying(self) -> None:
-        """gRPC goes on waiting for our next word on a stream that has ended, and keeps all of it, until there is one."""
+        """Until our next word there is one waiting for it: gRPC keeps a task, and all it holds, for an ended stream."""
         with suppress(asyncio.QueueFull):  # then there is one
             self._said.put_nowait(None)
 

@@ -7,7 +7,7 @@ anything that runs. Names are made up; only the shapes are real.
 import csv
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +22,10 @@ from node.simulation.chance import Chance, chance_of
 
 ROOT: Final = NodeName("lln.internal")
 NODES_MAX: Final = 20_000
+DEPTH_MAX: Final = 8
 _FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 _LEVELS: Final[tuple[Level, ...]] = ("national", "provincial", "municipal", "county", "school")
+_LEVEL_BY_WORD: Final[Mapping[str, Level]] = {**{level: level for level in _LEVELS}, "prefecture": "municipal"}
 
 
 class UnknownTree(InvalidInput):
@@ -59,6 +61,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+_Division = tuple[str, str]
+"""A code, and the level that the table tells for it, "" where it tells none."""
 Tree = tuple[Place, ...]
 """Parents before their children."""
 
@@ -113,21 +117,29 @@ def random_tree(nodes: int, seed: int) -> Tree:
 
 
 def read_divisions(path: Path) -> Tree:
-    """A table of divisions (columns code, level, parent; the nation's code has no parent); raises UnknownTree."""
+    """A table of divisions: columns code and parent, and level where it is told; the nation's code has no parent.
+
+    The tree is as deep as the table says, districts directly under a province included. Raises UnknownTree.
+    """
     try:
         if path.stat().st_size > _FILE_BYTES_MAX:
             raise UnknownTree(str(path), f"larger than {_FILE_BYTES_MAX} bytes")
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [(row["code"], row["parent"]) for row in csv.DictReader(file)]
+            rows = [(row["code"], row["parent"], row.get("level", "")) for row in csv.DictReader(file)]
     except (OSError, KeyError, csv.Error, UnicodeDecodeError) as error:
         raise UnknownTree(str(path), f"not a table with columns code and parent: {error}") from error
-    below: dict[str, list[str]] = defaultdict(list)
-    for code, parent in rows[:NODES_MAX]:
-        below[parent].append(code)
+    if len(rows) > NODES_MAX:
+        raise UnknownTree(str(path), f"{len(rows)} rows, at most {NODES_MAX}")
+    below: dict[str, list[_Division]] = defaultdict(list)
+    for code, parent, level in rows:
+        below[parent].append((code, level))
     tops = below.get("", [])
     if len(tops) != 1:
         raise UnknownTree(str(path), f"{len(tops)} rows without a parent, expected one")
-    return tuple(_divided(_ROOT_PLACE, tops[0], below))
+    tree = tuple(_divided(_ROOT_PLACE, tops[0][0], below, 0))
+    if len(tree) != len(rows):
+        raise UnknownTree(str(path), f"{len(rows) - len(tree)} rows hang from no row that leads to the top")
+    return tree
 
 
 def _planned(row: dict[str, Any]) -> Place:
@@ -142,11 +154,14 @@ def _planned(row: dict[str, Any]) -> Place:
     )
 
 
-def _divided(place: Place, code: str, below: dict[str, list[str]]) -> Iterator[Place]:
+def _divided(place: Place, code: str, below: Mapping[str, Sequence[_Division]], depth: int) -> Iterator[Place]:
+    if depth > DEPTH_MAX:
+        raise UnknownTree(code, f"deeper than {DEPTH_MAX} levels")
     yield place
     deeper = _LEVELS[min(_LEVELS.index(place.level) + 1, 3)]
-    for inner in below.get(code, []):
-        yield from _divided(_place(f"d{inner}", place, deeper), inner, below)
+    for inner, told in below.get(code, ()):
+        level = _LEVEL_BY_WORD.get(told, deeper)
+        yield from _divided(_place(f"d{inner}", place, level), inner, below, depth + 1)
 
 
 def _not_too_deep(chance: Chance, authorities: list[Place]) -> Place:

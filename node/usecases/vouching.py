@@ -237,6 +237,4 @@ class Vouching:
         else:
             standings = {standing.name: standing for standing in tx.standings.of(authority)}
         own = authority == self._own_name
-        return HeldDirectory(
-            size=size, standings=standings, confirmed_at_ms=None if own else stored.confirmed_at_ms
-        )
+        return HeldDirectory(size=size, standings=standings, confirmed_at_ms=None if own else stored.confirmed_at_ms)

@@ -72,7 +72,7 @@ def test_how_strings_are_hashed_does_not_matter():
     words = (
         "from tests.simulation.test_simulated_network import plan, county, msgspec;"
         "from node.simulation.world import simulate;"
-        "told = simulate(msgspec.structs.replace(plan(5, hours=2.0), tree=county(9)));"
+        "told = simulate(msgspec.structs.replace(plan(6, hours=2.0), tree=county(9)));"
         "assert told.counts.deeds['reach'];"
         "print(told.digest)"
     )

@@ -66,7 +66,11 @@ class County:
             own_name=COUNTY,
             root=ROOT,
             pace=Pace(
-                confirm_own_s=300.0, confirm_copies_s=3_600.0, retry_first_s=1.0, retry_longest_s=900.0, call_timeout_s=5.0
+                confirm_own_s=300.0,
+                confirm_copies_s=3_600.0,
+                retry_first_s=1.0,
+                retry_longest_s=900.0,
+                call_timeout_s=5.0,
             ),
         )
         self.heads: dict[LogId, LogHead] = {}
@@ -176,7 +180,7 @@ async def test_a_success_in_between_ends_the_long_waits(county):
     county.parent.lost_each = 15
     running = asyncio.create_task(county.forwarding.run())
     async with asyncio.timeout(20):
-        while len(county.parent.sizes) < len(SCHOOLS):
+        while len(county.parent.sizes) < len(SCHOOLS):  # noqa: ASYNC110  # what is waited for is another task's
             await asyncio.sleep(0.01)
     assert county.forwarding._failures <= 1
     running.cancel()
