@@ -3,6 +3,7 @@
 What lives here: reading what is wanted, and telling what came of it. What must not: the simulation (`node/simulation`).
 """
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,7 +24,7 @@ SMALL_NODES: Final = 40
 @click.command()
 @click.option("--preset", type=click.Choice(PRESETS), help="A tree of a known shape.")
 @click.option("--nodes", type=click.IntRange(2, 20_000), help="A made-up tree of this many nodes.")
-@click.option("--tree", type=click.Path(path_type=Path), help="A table of divisions: columns code and parent.")
+@click.option("--tree", type=click.Path(path_type=Path), help="A table of divisions: columns code and parent, perhaps level.")
 @click.option("--hours", type=click.FloatRange(0.01, 8_760), default=1.0, show_default=True, help="Simulated hours.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed does the same things.")
 @click.option(
@@ -81,7 +82,7 @@ def _tree(preset: str | None, nodes: int | None, path: Path | None, seed: int) -
     from node.simulation import trees
 
     if path is not None:
-        return trees.read_divisions(path), f"--tree {path}"
+        return trees.read_divisions(path), f"--tree {shlex.quote(str(path))}"
     if nodes is not None:
         return trees.random_tree(nodes, seed), f"--nodes {nodes}"
     return trees.preset(preset or "seed"), f"--preset {preset or 'seed'}"
