@@ -24,7 +24,7 @@ SMALL_NODES: Final = 40
 @click.command()
 @click.option("--preset", type=click.Choice(PRESETS), help="A tree of a known shape.")
 @click.option("--nodes", type=click.IntRange(2, 20_000), help="A made-up tree of this many nodes.")
-@click.option("--tree", type=click.Path(path_type=Path), help="A table of divisions: columns code and parent, perhaps level.")
+@click.option("--tree", type=click.Path(path_type=Path), help="A table of divisions: code, parent and perhaps level.")
 @click.option("--hours", type=click.FloatRange(0.01, 8_760), default=1.0, show_default=True, help="Simulated hours.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed does the same things.")
 @click.option(

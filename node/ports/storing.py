@@ -241,7 +241,7 @@ class Store(Protocol):
     async def read(self, unit: Callable[[Transaction], T]) -> T: ...
 
     def on_commit(self, told: Callable[[frozenset[LogId]], None]) -> None:
-        """Have `told` called in the event loop, after each commit, with the logs that grew."""
+        """Have `told` called in the event loop after each commit, with the logs that grew, were confirmed or forked."""
         ...
 
     def on_post(self, told: Callable[[frozenset[NodeName]], None]) -> None:

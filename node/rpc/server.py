@@ -230,7 +230,7 @@ class SignedMethods:
             try:
                 if turn.must_wait:
                     await turn.wait()
-                turn.stand_back()
+                turn.stay_open()
                 call, admitted = self._admit(sealed, await first(), rules, heard)
                 await context.send_initial_metadata(self._seal(sealed, _ACCEPTED))
                 await self._pour(call, admitted, rules, work, context)

@@ -24,6 +24,8 @@ OUTSIDE_S: Final = 0.000_15
 """What gRPC itself needs for a call, before and after the steps that can be measured."""
 LANES_KEPT_MAX: Final = 4_096
 DEBT_MAX_S: Final = 1.0
+TICK_S: Final = 0.001
+"""No shorter wait: what is left of a debt after one may be too little for a clock to show."""
 
 
 class TooBusy(Unavailable):
@@ -33,14 +35,17 @@ class TooBusy(Unavailable):
 
 
 class Busyness(msgspec.Struct, frozen=True, kw_only=True):
-    """How much may be under way at once, in all and for one peer, waiting included; an open stream is one call.
+    """How much may be under way at once, in all and for one peer, waiting included.
 
+    An open stream counts among its peer's calls, but has a bound of its own (`streams`) among all: each child keeps two
+    open, so that a county with a thousand schools would have no room left for anything else.
     `going_per_peer`: of these, how many are worked on; the others wait for them.
     `share_per_peer`: of the node's time, what one peer's calls get while they go on; 1 for all of it.
     """
 
     calls: int = 512
     calls_per_peer: int = 64
+    streams: int = 4_096
     going_per_peer: int = 4
     payload_bytes_per_peer: int = 16 * 1024 * 1024
     share_per_peer: float = 0.25
@@ -62,9 +67,9 @@ class Lane:
 
 
 class Turn:
-    """One call's place: `wait` for it first, `stand_back` where the call itself waits for others, `end` it always."""
+    """One call's place: `wait` for it first, `stay_open` where it is a stream, `end` it always."""
 
-    __slots__ = ("_bytes", "_has_left", "_lane", "_name", "_turns", "_waits_for")
+    __slots__ = ("_bytes", "_has_left", "_is_open", "_lane", "_name", "_turns", "_waits_for")
 
     def __init__(
         self, turns: "Turns", name: str, lane: Lane, payload_bytes: int, waits_for: "asyncio.Future[None] | None"
@@ -75,6 +80,7 @@ class Turn:
         self._bytes = payload_bytes
         self._waits_for = waits_for
         self._has_left = False
+        self._is_open = False
 
     @property
     def must_wait(self) -> bool:
@@ -92,8 +98,16 @@ class Turn:
         if self._waits_for is None or (not self._waits_for.cancel() and not self._waits_for.cancelled()):
             self._turns.leave(self._lane)  # it was let in, even if its caller hung up in that very moment
 
+    def stay_open(self) -> None:
+        """From now on this is a stream, which nobody waits for; raises TooBusy where there are too many of them."""
+        self._turns.open_stream()
+        self._is_open = True
+        self.stand_back()
+
     def end(self) -> None:
         self.stand_back()
+        if self._is_open:
+            self._turns.close_stream()
         self._turns.forget(self._name, self._lane, self._bytes)
 
     async def metered(self, work: Coroutine[Any, Any, T]) -> T:
@@ -111,6 +125,7 @@ class Turns:
         self._busyness = busyness
         self._share = busyness.share_per_peer
         self._calls = 0
+        self._streams = 0
         self._lanes: dict[str, Lane] = {}
 
     def take(self, name: str, payload_bytes: int) -> Turn:
@@ -135,6 +150,16 @@ class Turns:
         lane.waiting.append(waits_for)
         self._let_in(lane)
         return Turn(self, name, lane, payload_bytes, waits_for)
+
+    def open_stream(self) -> None:
+        if self._streams >= self._busyness.streams:
+            raise TooBusy("this node", f"{self._busyness.streams} streams are open")
+        self._streams += 1
+        self._calls -= 1
+
+    def close_stream(self) -> None:
+        self._streams -= 1
+        self._calls += 1  # until `forget`
 
     def leave(self, lane: Lane) -> None:
         lane.going -= 1
@@ -174,7 +199,7 @@ class Turns:
                 return
             if owed_s > 0:
                 if lane.timer is None:
-                    later_s = owed_s / self._share
+                    later_s = max(owed_s / self._share, TICK_S)
                     lane.timer = asyncio.get_running_loop().call_later(later_s, self._let_in_later, lane)
                 return
             waits_for = lane.waiting.popleft()

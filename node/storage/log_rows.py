@@ -162,7 +162,7 @@ class StoredLogs:
             ).write(writes)
 
     def touched(self) -> frozenset[LogId]:
-        """Every log that grew, or whose note changed."""
+        """Every log that grew, or whose note changed, or that was found to be forked."""
         return frozenset((*self._growing, *self._touched))
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -266,6 +266,7 @@ class StoredLogs:
                 int(evidence.reported),
             ),
         )
+        self._touched[log] = None
 
     def forks(self) -> Sequence[ForkEvidence]:
         return [

@@ -241,6 +241,30 @@ class Context:
         self.told = details
 
 
+async def test_open_streams_leave_room_for_calls(tree):
+    """Each child keeps streams open for as long as it runs; a county has more of them than it could work on at once."""
+    await tree.district.stop()
+    await tree.district.start(busyness=Busyness(calls=1, calls_per_peer=2, streams=2))
+    async with (
+        dialled(tree.school.dialling(tree.district)) as school,
+        dialled(tree.sister.dialling(tree.district)) as sister,
+    ):
+        watching = [peers.watch(tree.district.name, ["directory"]) for peers in (school, sister)]
+        opened = [asyncio.ensure_future(anext(stream)) for stream in watching]
+        while tree.district.behind.watchers < len(opened):  # noqa: ASYNC110  # the district says no word of it
+            await asyncio.sleep(0.01)
+        for _ in opened:
+            tree.district.behind.heads.put_nowait(b"note")
+        await asyncio.gather(*opened)
+        for peers in (school, sister):
+            assert (await peers.resolve(tree.district.name, "lln.internal", 0, timeout_s=TIMEOUT_S)).status == "active"
+        with pytest.raises(RefusedByPeer) as refused:
+            await anext(school.watch(tree.district.name, ["directory"]))
+        assert refused.value.peer_code == TooBusy.code
+        for stream in watching:
+            await stream.aclose()
+
+
 async def test_a_peer_cannot_keep_more_than_its_share_of_the_node_busy(tree):
     await tree.district.stop()
     await tree.district.start(busyness=Busyness(calls=10, calls_per_peer=2))

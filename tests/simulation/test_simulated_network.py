@@ -91,7 +91,7 @@ def test_how_strings_are_hashed_does_not_matter():
 
 def test_what_is_printed_of_a_failure_shows_it_again(monkeypatch):
     """A node that passes on what is not shared is caught, and the printed command leads to the very same moment."""
-    monkeypatch.setattr(Cutting, "_is_sent", lambda *_: True)
+    monkeypatch.setattr(Cutting, "_admits", lambda *_: True)
     asked = ["--nodes", "8", "--hours", "3", "--seed", "11", "--faults", "all"]
     first = CliRunner().invoke(main, ["simulate", *asked])
     assert first.exit_code == 1
@@ -220,7 +220,7 @@ def test_an_inbox_that_forgets_is_noticed(monkeypatch):
     monkeypatch.setattr(_Batch, "_follows_on", lambda *_: None)
     monkeypatch.setattr(_Batch, "answer", lambda self, _: self.answers)
     monkeypatch.setitem(DEEDS, "post", 12.0)
-    outcome = broken_by(None, faults=read_faults("loss*30,crashes*20"), hours=4.0)
+    outcome = broken_by(None, faults=read_faults("loss*30,crashes*20"), hours=8.0)
     assert outcome.broken == "what must arrive arrives once"
 
 

@@ -99,6 +99,7 @@ class _LogRows(_Rows):
 
     def add_fork(self, evidence):
         self._changing().forks[evidence.log, evidence.one, evidence.other] = evidence
+        self.grown.add(evidence.log)
 
     def forks(self):
         return list(self._tables.forks.values())
