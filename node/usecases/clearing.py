@@ -19,7 +19,7 @@ class NothingByThatName(NotFound):
 
 
 class SeveralByThatId(Conflict):
-    code = "LLN-1373"
+    code = "LLN-1374"
     zh = "待发箱里有多条消息使用这个编号。请用 --to 指明发给哪个节点。"
     en = "Several items in the outbox have this id. Say with --to which node it is for."
 

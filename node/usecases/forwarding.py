@@ -66,6 +66,8 @@ class Forwarding:
         self._knows_held = False
         self._grown: dict[LogId, None] = {}
         self._all_due_s = 0.0
+        self._rounds_refused = 0
+        self._refused_due_s = 0.0
         self._wake = asyncio.Event()
         self._kept_s = 0.0
 
@@ -107,6 +109,15 @@ class Forwarding:
         for stored in sorted(await self._store.read(self._looked_at()), key=_road_order):
             if self._goes_up(stored):
                 await self._bring(parent, stored)
+        self._plan_refused()
+
+    def _plan_refused(self) -> None:
+        """When to try again what was refused: its reason, such as a clock that is wrong, may end without any news."""
+        if not self._refused:
+            self._rounds_refused = 0
+        elif self._clock.monotonic_s() >= self._refused_due_s:
+            self._rounds_refused += 1
+            self._refused_due_s = self._clock.monotonic_s() + self._backoff_s(self._rounds_refused)
 
     async def _learn_held(self, parent: NodeName) -> None:
         """What the parent holds, after a start or an outage. Where that is what it last told us, it need not be told
@@ -132,7 +143,8 @@ class Forwarding:
             return lambda tx: tx.logs.all()
         now_ms = self._clock.now_ms()
         grown.update((log, None) for log, one in self._progress.items() if one.asks_at_ms and one.asks_at_ms <= now_ms)
-        if any(log.topic == directory.TOPIC for log in grown):  # what it says may be what the parent was lacking
+        may_say_why = any(log.topic == directory.TOPIC for log in grown)  # what it says may be what the parent lacked
+        if may_say_why or now_s >= self._refused_due_s:
             grown.update(dict.fromkeys(self._refused))
         return lambda tx: [stored for log in grown if (stored := tx.logs.get(log)) is not None]
 
@@ -195,21 +207,23 @@ class Forwarding:
     async def _pause(self) -> None:
         wait_s = self._next_due_s()
         if self._failures:
-            wait_s = backoff_s(
-                self._failures,
-                first_s=self._pace.retry_first_s,
-                longest_s=self._pace.retry_longest_s,
-                fraction=self._randomness.fraction(),
-            )
+            wait_s = self._backoff_s(self._failures)
         try:
             async with asyncio.timeout(wait_s):
                 await self._wake.wait()
         except TimeoutError:
             return
 
+    def _backoff_s(self, failures: int) -> float:
+        pace = self._pace
+        return backoff_s(
+            failures, first_s=pace.retry_first_s, longest_s=pace.retry_longest_s, fraction=self._randomness.fraction()
+        )
+
     def _next_due_s(self) -> float:
         asked = [progress.asks_at_ms for progress in self._progress.values() if progress.asks_at_ms]
-        wait_s = self._all_due_s - self._clock.monotonic_s()
+        due_s = min(self._all_due_s, self._refused_due_s) if self._refused else self._all_due_s
+        wait_s = due_s - self._clock.monotonic_s()
         if asked:
             wait_s = min(wait_s, (min(asked) - self._clock.now_ms()) / 1_000)
         return max(LEAST_PAUSE_S, wait_s)

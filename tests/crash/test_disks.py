@@ -81,6 +81,7 @@ async def test_on_a_full_disk_nothing_is_half_done_and_all_goes_on_when_there_is
             school = await nodes.add(SCHOOL, "school", "school")
             await school.publish("r1", "木雕")
             await until(lambda: _copied(nodes[ROOT], 1))
+            await until(lambda: _searchable(school, 1))
             ballast = await asyncio.to_thread(fill, tmp_path / SCHOOL)
             with pytest.raises(DiskFull):
                 await _publish_until_refused(school)

@@ -86,7 +86,7 @@ async def test_a_log_that_had_no_entries_is_signed_by_the_new_key_wherever_it_is
 
         async def signed_anew(holder):
             county = nodes[COUNTY].node.forwarding
-            county._progress = None  # as after a restart: else nothing is due until the next confirmation
+            county._progress.clear()  # as after a restart: else nothing is due until the next confirmation
             county.wake()
             await until(lambda: _stands(nodes[holder], SCHOOL, key))
             return not (await nodes[holder].ask("log.verify", topic="directory", origin=SCHOOL)).faults

@@ -6,7 +6,7 @@ from tests.style import rules
 from tests.style.tree import PRODUCT, ROOT, Module, modules, tracked_files
 
 ROOMS = {".ci", "config", "docs", "federation", "node", "protos", "requirements", "tests"}
-PUT_TOGETHER = ("node.assembly", "node.beginnings")
+PUT_TOGETHER = ("node.assembly", "node.parts", "node.beginnings")
 EFFECT_ROOMS = ("node.host", "node.cli", *PUT_TOGETHER, "node.demo")  # demo starts processes, as a person would
 RPC_ENTRANCES = ("node.rpc", *PUT_TOGETHER, "node.runtime", "node.checking", "node.cli", "node.demo", "node.simulation")
 OURS = (*PRODUCT, "run.py", "requirements", "protos/build.py")

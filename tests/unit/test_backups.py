@@ -255,7 +255,7 @@ def test_backup_and_restore_from_the_command_line(home, tmp_path):
     assert f"restored: {ROOT}" in other.output
     assert "has been taken back" in other.output
     again = lln(tmp_path / "x", "restore", tmp_path / "b.backup", "--passphrase", told=f"{WORDS}\n")
-    assert (again.exit_code, "[LLN-1371]" in again.output) == (1, True)
+    assert (again.exit_code, f"[{DatabaseInPlace.code}]" in again.output) == (1, True)
     words.write_text("\n")
     assert "[LLN-1176]" in lln(home, "backup", tmp_path / "c.backup", "--passphrase-file", words).output
     assert "[LLN-1176]" in lln(home, "backup", tmp_path / "c.backup", "--passphrase-file", tmp_path / "no").output

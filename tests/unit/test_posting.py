@@ -100,7 +100,7 @@ class World:
 
         def unit(tx):
             tx.standings.put(standing)
-            tx.logs.append(LogId(origin=self.name, topic="directory"), [])
+            tx.logs.append(LogId(origin=self.name, topic="directory"), [b"as the standing says"])
 
         await self.store.write(unit)
         await self.vouching.refresh([self.name])
