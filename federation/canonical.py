@@ -27,14 +27,21 @@ T = TypeVar("T")
 
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 
-# The encoder above differs from RFC 8785 only in numbers with a point or exponent, NaN and infinity (which it writes as
-# null), integers beyond 53 bits, and the order of names of which one holds a character above U+FFFF (UTF-8 order is
-# UTF-16 order without those). Where its output shows none of these, not even by accident in a string, it is the answer.
-_NUMBER_OR_NULL: Final = re.compile(rb"[:\[,][n0-9-](?:ull|[0-9]*[.eE]|[0-9]{15})")
+# The encoder above differs from RFC 8785 only in how it writes some numbers, NaN and infinity (as null), integers
+# beyond 53 bits, and the order of names of which one holds a character above U+FFFF (UTF-8 order is UTF-16 order
+# without those). Where its output shows none of these, not even by accident in a string, it is the answer. Of the
+# numbers with a point it writes as ECMAScript does what has no exponent, no zero at the end, and no six zeros after
+# the point.
+_NUMBER_OR_NULL: Final = re.compile(
+    rb"[:\[,](?=[n0-9-])(?:null|-?[0-9]{15}|-?[0-9]++(?:[eE]|\.(?:000000|[0-9]*+(?:[eE]|(?<=0)))))"
+)
 _ABOVE_FFFF: Final = bytes(range(0xF0, 0xF5))  # RFC 3629 §4: how such a character begins
+_FROM_ABOVE_FFFF: Final = re.compile(rb'[\xf0-\xf4](?:[^"\\]++|\\.)*+"(:?)')
 
 # Possessive, and closed by the end of the input too, so that no input makes it look twice at a byte.
-_STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
+_NEXT_BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.?)*+(?:"|\Z))*+([\[\]{}]|\Z)', re.DOTALL)
+_NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _VALUE_IN_REASON: Final = re.compile(r"^(Invalid (?:enum )?value) .*?(?= - at `\$[^`]*`$|$)", re.DOTALL)
 
 
@@ -76,7 +83,7 @@ def decode(data: bytes, type: Any, *, bytes_max: int, depth_max: int = DEPTH_MAX
     """
     if len(data) > bytes_max:
         raise MalformedDocument("document", f"{len(data)} bytes, at most {bytes_max}")
-    if data.count(b"{") + data.count(b"[") > depth_max and _depth(data) > depth_max:
+    if data.count(b"{") + data.count(b"[") > depth_max and _is_too_deep(data, depth_max):
         raise MalformedDocument("document", f"nested more than {depth_max} deep")
     try:
         value = _decoder_of(type).decode(data)
@@ -85,7 +92,7 @@ def decode(data: bytes, type: Any, *, bytes_max: int, depth_max: int = DEPTH_MAX
         if _encoder.encode(value) != data:
             json.loads(data, object_pairs_hook=_refuse_repeated_names)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise MalformedDocument("document", _reason(error)) from error
+        raise MalformedDocument("document", reason(error)) from error
     return value
 
 
@@ -95,7 +102,11 @@ def digest(data: bytes) -> bytes:
 
 
 def _is_surely_canonical(encoded: bytes) -> bool:
-    return len(encoded.translate(None, _ABOVE_FFFF)) == len(encoded) and not _NUMBER_OR_NULL.search(encoded)
+    """Each character above U+FFFF is looked at up to the end of its string: only in a name does it matter."""
+    has_any_above = len(encoded.translate(None, _ABOVE_FFFF)) < len(encoded)
+    if has_any_above and any(string[1] for string in _FROM_ABOVE_FFFF.finditer(encoded)):
+        return False
+    return not _NUMBER_OR_NULL.search(_outside_strings(encoded))
 
 
 def _write(value: Any, put: Any) -> None:
@@ -180,16 +191,23 @@ def _place_point(digits: str, point: int) -> str:
     return f"{digits[0]}{fraction}e{point - 1:+d}"
 
 
-def _depth(data: bytes) -> int:
-    deepest = depth = 0
-    for match in _STRING_OR_BRACKET.finditer(data):
-        match match[0]:
-            case b"{" | b"[":
-                depth += 1
-                deepest = max(deepest, depth)
-            case b"}" | b"]":
-                depth -= 1
-    return deepest
+def _is_too_deep(data: bytes, depth_max: int) -> bool:
+    """Whether arrays and objects stand inside each other more than `depth_max` deep.
+
+    Each round takes the innermost pairs away. Which kind of bracket closes which is for the parser to object to.
+    """
+    outside = b"".join(_NEXT_BRACKET.findall(data)) if b"\\" in data else _outside_strings(data)
+    brackets = outside.translate(_ONE_KIND, _NO_BRACKET)
+    for _ in range(depth_max):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
+
+
+def _outside_strings(data: bytes) -> bytes:
+    """What stands outside of strings, if that is easily told: without a backslash each quote begins or ends one."""
+    return data if b"\\" in data else b"".join(data.split(b'"')[::2])
 
 
 @functools.lru_cache(maxsize=256)
@@ -202,7 +220,7 @@ def _refuse_repeated_names(members: list[tuple[str, Any]]) -> None:
         raise ValueError("a name is given twice in one object")
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What the parser found, without the value it found: that may be somebody's."""
     if isinstance(error, RecursionError):
         return "nested too deeply"

@@ -16,6 +16,7 @@ means and what to do. What must not: gRPC status codes (`node/rpc/status_codes.p
         ├── RefusedCall             a well-formed call that this peer may not make, or not now
         ├── BadCall                 the signed envelope of a call does not hold
         ├── BadLog                  a page, proof or checkpoint does not hold
+        ├── BadCredential           a credential, status list or offline proof does not hold
         ├── PeerUnreachable         no verified answer came back
         └── PeerRefused             a verified answer came back, and it is no
 
@@ -116,6 +117,12 @@ class BadLog(RemoteFault):
     code = "LLN-240"
     zh = "日志页、证明或检查点不成立，未保存任何内容。"
     en = "A log page, proof or checkpoint does not hold; nothing of it was stored."
+
+
+class BadCredential(RemoteFault):
+    code = "LLN-270"
+    zh = "凭证、状态列表或离线证明不成立，已拒绝。"
+    en = "A credential, status list or offline proof does not hold; it was refused."
 
 
 class PeerUnreachable(RemoteFault):

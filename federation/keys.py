@@ -18,6 +18,9 @@ KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 _MULTICODEC_ED25519: Final = b"\xed\x01"  # multicodec table, ed25519-pub
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_BASE58_VALUES: Final = {digit: value for value, digit in enumerate(_BASE58)}
+_BASE58_CHUNK_DIGITS: Final = 10
+_BASE58_CHUNK: Final = 58**_BASE58_CHUNK_DIGITS
 _DID_CHARS_MAX: Final = 64
 _KEYS_REMEMBERED_MAX: Final = 4_096  # reading one costs as much as half a verification
 
@@ -48,7 +51,7 @@ class NodeKey:
         if len(raw) != KEY_BYTES or not _is_sound_point(raw):
             raise MalformedKey(raw[:KEY_BYTES].hex(), "not a canonical point of the prime-order group")
         self.raw = raw
-        self.did = "did:key:z" + _base58_encode(_MULTICODEC_ED25519 + raw)
+        self.did = "did:key:z" + base58_encode(_MULTICODEC_ED25519 + raw)
 
     @classmethod
     @lru_cache(maxsize=_KEYS_REMEMBERED_MAX)
@@ -56,7 +59,7 @@ class NodeKey:
         """Read a `did:key` (did:key method §3.1); raises MalformedKey."""
         if not did.startswith("did:key:z") or len(did) > _DID_CHARS_MAX:
             raise MalformedKey(did[:_DID_CHARS_MAX], "expected did:key:z…")
-        decoded = _base58_decode(did.removeprefix("did:key:z"))
+        decoded = base58_decode(did.removeprefix("did:key:z"))
         if decoded[:2] != _MULTICODEC_ED25519:
             raise MalformedKey(did, "expected the multicodec prefix of Ed25519")
         key = cls(decoded[2:])
@@ -105,23 +108,31 @@ def _is_sound_point(raw: bytes) -> bool:
     return bool(nacl.bindings.crypto_core_ed25519_is_valid_point(raw))
 
 
-def _base58_encode(raw: bytes) -> str:
+def base58_encode(raw: bytes) -> str:
+    """The digits of multibase's base58btc, without its leading `z`."""
     number = int.from_bytes(raw, "big")
-    digits = ""
-    while number:
-        number, digit = divmod(number, 58)
-        digits = _BASE58[digit] + digits
+    digits: list[str] = []
+    while number:  # ten digits at a time: dividing a long number is what costs
+        number, chunk = divmod(number, _BASE58_CHUNK)
+        for _ in range(_BASE58_CHUNK_DIGITS):
+            chunk, digit = divmod(chunk, 58)
+            digits.append(_BASE58[digit])
     leading_zeros = len(raw) - len(raw.lstrip(b"\0"))
-    return "1" * leading_zeros + digits
+    return "1" * leading_zeros + "".join(reversed(digits)).lstrip("1")
 
 
-def _base58_decode(text: str) -> bytes:
+def base58_decode(text: str) -> bytes:
+    """The bytes that base58btc digits stand for; raises MalformedKey. Bound the text first: long ones take long."""
     number = 0
-    for character in text:
-        digit = _BASE58.find(character)
-        if digit < 0:
-            raise MalformedKey(text[:_DID_CHARS_MAX], f"{character!r} is not a base58 digit")
-        number = number * 58 + digit
+    try:
+        for start in range(0, len(text), _BASE58_CHUNK_DIGITS):
+            chunk = 0
+            digits = text[start : start + _BASE58_CHUNK_DIGITS]
+            for character in digits:
+                chunk = chunk * 58 + _BASE58_VALUES[character]
+            number = number * 58 ** len(digits) + chunk
+    except KeyError as error:
+        raise MalformedKey(text[:_DID_CHARS_MAX], f"{error.args[0]!r} is not a base58 digit") from error
     raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
     leading_zeros = len(text) - len(text.lstrip("1"))
     return b"\0" * leading_zeros + raw

@@ -191,6 +191,19 @@ def test_nesting_is_bounded(opening):
             canonical.decode(document, object, bytes_max=1_000_000)
 
 
+@given(json_values, st.integers(1, 5))
+def test_depth_is_told_alike_with_and_without_escapes(value, depth):
+    def measured(inner: object) -> int:
+        if isinstance(inner, dict):
+            return 1 + max(map(measured, inner.values()), default=0)
+        return 1 + max(map(measured, inner), default=0) if isinstance(inner, list) else 0
+
+    plain, escaped = canonical.encode(["", value]), canonical.encode(["\\[{", value])
+    expected = 1 + measured(value) > depth
+    assert canonical._is_too_deep(plain, depth) == expected
+    assert canonical._is_too_deep(escaped, depth) == expected
+
+
 def test_brackets_inside_strings_and_side_by_side_are_not_nesting():
     document = canonical.encode(["[[[[" * 10, '"{\\' * 10, *([] for _ in range(40))])
     assert len(canonical.decode(document, list, bytes_max=1_000)) == 42
@@ -229,7 +242,7 @@ def test_a_refusal_names_the_field_and_not_its_value():
             canonical.decode(document, Place, bytes_max=100)
         assert "secret" not in str(refused.value)
     for reason in ("Invalid enum value 'secret ' - at `$.k`' - at `$.colour`", "Invalid value 'secret'"):
-        told = canonical._reason(ValueError(reason))
+        told = canonical.reason(ValueError(reason))
         assert "secret" not in told
         assert told.startswith("Invalid")
 
