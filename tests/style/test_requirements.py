@@ -32,19 +32,22 @@ def test_the_project_asks_for_what_a_node_needs():
     assert {re.split(r"[\[;<>=! ]", each)[0] for each in project["dependencies"]} == names(REQUIREMENTS / "node.in")
 
 
-@pytest.mark.parametrize("name", ["node", "test", "bench", "hub"])
+@pytest.mark.parametrize("name", ["node", "test", "bench", "hub", "wallet"])
 def test_what_is_asked_for_is_pinned_and_hashed(name):
     assert names(REQUIREMENTS / f"{name}.in") <= pins(name).keys()
     for entry in re.split(r"^(?=[a-z])", (REQUIREMENTS / f"{name}.txt").read_text("utf-8"), flags=re.MULTILINE):
         assert not entry or "--hash=sha256:" in entry
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [("node", "test"), ("test", "bench"), ("node", "hub")])
+@pytest.mark.parametrize(
+    ("smaller", "larger"),
+    [("node", "test"), ("test", "bench"), ("node", "hub"), ("node", "wallet"), ("wallet", "test")],
+)
 def test_the_larger_list_contains_the_smaller(smaller, larger):
     assert pins(smaller).items() <= pins(larger).items()
 
 
-@pytest.mark.parametrize("name", ["node", "test", "bench", "hub"])
+@pytest.mark.parametrize("name", ["node", "test", "bench", "hub", "wallet"])
 def test_every_dependency_is_explained(name):
     page = ROOT / "docs" / "dependencies.md"
     told = page.read_text("utf-8") if page.exists() else ""
@@ -62,7 +65,7 @@ def unrequired(folders: tuple[str, ...], required: set[str]) -> dict[str, set[st
 
 
 def test_what_is_imported_is_required():
-    assert unrequired(PRODUCT, {*pins("node"), *pins("hub")}) == {}
+    assert unrequired(PRODUCT, {*pins("node"), *pins("hub"), *pins("wallet")}) == {}
     assert unrequired(("tests", "protos/build.py"), {*pins("bench"), *pins("hub")}) == {}
 
 
