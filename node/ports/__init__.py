@@ -5,7 +5,9 @@ What must not live here: implementations, and any word of SQL, protobuf, sockets
 
 from node.ports.machine import Addresses, Clock, Identity, Randomness
 from node.ports.peering import (
+    CreditPeers,
     HeldLog,
+    HeldStatusList,
     LogHeadNote,
     Passed,
     PeerHello,
@@ -59,9 +61,11 @@ __all__ = [
     "Answered",
     "Backlog",
     "Clock",
+    "CreditPeers",
     "Delivered",
     "ForkEvidence",
     "HeldLog",
+    "HeldStatusList",
     "Holding",
     "Identity",
     "InboxRow",

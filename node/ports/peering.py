@@ -134,3 +134,24 @@ class Peers(Protocol):
     async def describe(
         self, to: NodeName, description: NodeDescription, operation_id: str, *, timeout_s: float
     ) -> None: ...
+
+
+class HeldStatusList(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed status list as somebody holds it; `fetched_at_ms` 0 from its issuer itself."""
+
+    document: bytes
+    fetched_at_ms: int
+
+
+class CreditPeers(Protocol):
+    """Signed calls to other credit banks; errors as `Peers`, nothing is retried."""
+
+    async def preview(self, to: NodeName, document: bytes, *, timeout_s: float) -> bytes:
+        """What `to` would decide on a ConversionRequest document, as an Evaluation document."""
+        ...
+
+    async def status_list(self, to: NodeName, list_id: str, *, timeout_s: float) -> HeldStatusList: ...
+
+    async def find_rules(self, to: NodeName, text: str, limit: int, *, timeout_s: float) -> Sequence[bytes]:
+        """Rule documents that `to` finds; to be read before anything is believed of them."""
+        ...

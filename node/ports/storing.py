@@ -11,6 +11,7 @@ from federation.directory import NodeDescription, Standing
 from federation.logs import Entry, LogHead, LogId
 from federation.naming import NodeName
 from federation.search import SearchAnswer, SearchRequest
+from node.ports.crediting import CreditShelves
 from node.ports.posting import InboxRows, OutboxRows
 
 T = TypeVar("T")
@@ -219,6 +220,8 @@ class Transaction(Protocol):
     @property
     def notes(self) -> NoteRows: ...
     @property
+    def credits(self) -> CreditShelves: ...
+    @property
     def outbox(self) -> OutboxRows: ...
     @property
     def inbox(self) -> InboxRows: ...
@@ -246,6 +249,14 @@ class Store(Protocol):
 
     def on_post(self, told: Callable[[frozenset[NodeName]], None]) -> None:
         """Have `told` called in the event loop, after each commit, with the nodes that items were added for."""
+        ...
+
+    async def scrub(self) -> None:
+        """Make sure that no byte of what was deleted stands in the database's files any more.
+
+        It rewrites them, while writers wait: for what the law says is gone, not for housekeeping. Raises StoreBusy
+        where readers would not let go in time, and may be repeated; what was deleted stays deleted either way.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -111,6 +111,10 @@ class DiskStore:
     def on_post(self, told: Callable[[frozenset[NodeName]], None]) -> None:
         self._told_of_post.append(told)
 
+    async def scrub(self) -> None:
+        """The simulated disk is memory: what was deleted is nowhere."""
+        self._check_alive()
+
     async def close(self) -> None:
         self.die()
 

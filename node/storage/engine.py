@@ -26,6 +26,7 @@ from node.storage.rows import (
     Tables,
     Writes,
 )
+from node.storage.shelves import StoredCredits
 
 T = TypeVar("T")
 Unit = Callable[[Transaction], Any]
@@ -86,6 +87,7 @@ class StoredTransaction:
         self.resources = StoredResources(tables)
         self.answers = StoredAnswers(tables)
         self.notes = StoredNotes(tables)
+        self.credits = StoredCredits(tables)
         self.outbox = StoredOutbox(tables)
         self.inbox = StoredInbox(tables)
 

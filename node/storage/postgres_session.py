@@ -128,6 +128,13 @@ class PostgresSession:
             self.close()
             raise in_words(error, self._subject) from error
 
+    def scrub(self) -> None:
+        """Rewrite the tables in which something of a person may stand; not inside a transaction."""
+        try:
+            self._connect_again().execute("VACUUM (FULL) shelf, learner_number")
+        except psycopg.Error as error:
+            raise in_words(error, self._subject) from error
+
     def close(self) -> None:
         if self._open is not None:
             self._open.close()

@@ -84,6 +84,10 @@ class PostgresStore(PostgresReadings):
     def on_post(self, told: Callable[[frozenset[NodeName]], None]) -> None:
         self._group_commit.on_post(told)
 
+    async def scrub(self) -> None:
+        """The server's own log of changes keeps old bytes until it recycles its segments, and so do its backups."""
+        await self._writer.run(PostgresSession.scrub)
+
     async def close(self) -> None:
         """Write what waits, let the readers end, and disconnect."""
         await self._group_commit.close()

@@ -21,6 +21,7 @@ from node.storage.errors import (
     RowsClash,
     SchemaTooNew,
     SchemaTooOld,
+    StoreBusy,
 )
 
 T = TypeVar("T")
@@ -208,6 +209,23 @@ def _vacuum_into(connection: sqlite3.Connection, part: Path) -> None:
         connection.execute("VACUUM INTO ?", (str(part),))
     finally:
         connection.execute(f"PRAGMA query_only = {was_query_only}")
+
+
+def scrub(connection: sqlite3.Connection, path: Path) -> None:
+    """Rewrite the file without gaps and empty the write-ahead log; raises StoreBusy.
+
+    `secure_delete` overwrites a row where it is deleted, but not the copies of it that remain between the cells of a
+    page when SQLite moves rows from page to page (measured: a few in a thousand). Only live rows are copied here, in a
+    temporary file and not in memory: a school's PC has little.
+    """
+    connection.execute("PRAGMA temp_store = FILE")
+    try:
+        connection.execute("VACUUM")
+    finally:
+        connection.execute("PRAGMA temp_store = MEMORY")
+    is_busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if is_busy:
+        raise StoreBusy(str(path), f"readers hold its write-ahead log for more than {BUSY_MS // 1_000} s")
 
 
 def faults_of(connection: sqlite3.Connection) -> tuple[str, ...]:

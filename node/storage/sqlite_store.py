@@ -122,6 +122,9 @@ class SqliteReadings:
     def on_post(self, told: Callable[[frozenset[NodeName]], None]) -> None:
         """As `on_commit`."""
 
+    async def scrub(self) -> None:
+        raise OpenedForReading(str(self._path), "scrubbing would write")
+
     async def faults(self) -> tuple[str, ...]:
         """What `PRAGMA quick_check` finds wrong with the file; empty when it is sound."""
         return await self._run(lambda connection: told(partial(sqlite_files.faults_of, connection), self._path))
@@ -166,6 +169,9 @@ class SqliteStore(SqliteReadings):
 
     def on_post(self, told: Callable[[frozenset[NodeName]], None]) -> None:
         self._group_commit.on_post(told)
+
+    async def scrub(self) -> None:
+        await self._writer.run(lambda connection: told(partial(sqlite_files.scrub, connection, self._path), self._path))
 
     async def close(self) -> None:
         """Write what waits, let the readers end, fold the write-ahead log into the file, and let go of it."""

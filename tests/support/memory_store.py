@@ -300,6 +300,9 @@ class MemoryStore:
                 told(frozenset(transaction.outbox.added))
         return result
 
+    async def scrub(self):
+        """What is not in the tables is nowhere."""
+
     async def read(self, unit):
         await asyncio.sleep(0)
         return unit(_Transaction(self._tables, self, may_write=False))
