@@ -71,6 +71,12 @@ class Search(_Section, frozen=True, kw_only=True):
     index_writer_megabytes: Annotated[int, Meta(ge=15, le=2_000)] = 15
 
 
+class Learners(_Section, frozen=True, kw_only=True):
+    """`records_kept_years`: how long a record this node issued is kept after its learner's account is erased."""
+
+    records_kept_years: Annotated[int, Meta(ge=1, le=100)] = 30
+
+
 class Limits(_Section, frozen=True, kw_only=True):
     """What one peer may cost this node. `share_per_peer`: of its time; `failures`: calls that do not hold; `changes`:
     calls that are kept for ever; `unknown_names`: names asked of the parent for this peer that nobody knew.
@@ -109,6 +115,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     parent: Parent = Parent()
     sync: Sync = Sync()
     search: Search = Search()
+    learners: Learners = Learners()
     limits: Limits = Limits()
     storage: Storage = Storage()
     telemetry: Telemetry = Telemetry()

@@ -6,16 +6,19 @@ What lives here: wiring. What must not: a decision, files of a home (`opening.py
 
 from functools import cached_property
 
+from node.bank import Bank
 from node.host.homes import last_backup_ms
-from node.inbound import InboundCatalogue, InboundDirectory, InboundLogs, InboundPost
+from node.inbound import InboundCatalogue, InboundCredits, InboundDirectory, InboundLogs, InboundPost
 from node.parts import SOFTWARE_VERSION, Parts
 from node.ports import Receives, Settles
 from node.reception import Reception
+from node.rpc.credit_calls import CreditCalls
 from node.rpc.relay_service import Relays
 from node.usecases.accepting import FORK_KIND
 from node.usecases.clearing import Clearing
 from node.usecases.continuing import ContinuingHome, continue_logs, recall_logs
 from node.usecases.founding import open_own_logs
+from node.usecases.identifying import Identifying
 from node.usecases.importing import Importing
 from node.usecases.inspecting import Inspecting
 from node.usecases.meeting import LINEAGE_NOTE
@@ -72,11 +75,13 @@ class Node(Parts):
 
     @cached_property
     def receives(self) -> dict[str, Receives]:
-        return {FORK_KIND: self.accepting.receive_fork}  # what is done with the items of other nodes, by kind
+        """What is done with the items of other nodes, by kind."""
+        return {FORK_KIND: self.accepting.receive_fork, **self.bank.receives()}
 
     @cached_property
     def settles(self) -> dict[str, Settles]:
-        return {FORK_KIND: self.accepting.settle_fork}  # what follows on what became of an own item, by kind
+        """What follows on what became of an own item, by kind."""
+        return {FORK_KIND: self.accepting.settle_fork, **self.bank.settles()}
 
     @cached_property
     def posting(self) -> Posting:
@@ -89,6 +94,7 @@ class Node(Parts):
             dealings=self.dealings,
             identity=self.identity,
             settles=self.settles,
+            to_self=self.receiving.deliver,
         )
 
     @cached_property
@@ -96,9 +102,46 @@ class Node(Parts):
         return Telling(peers=self.peers)
 
     @cached_property
+    def receiving(self) -> Receiving:
+        return Receiving(store=self.store, clock=self.clock, receives=self.receives)
+
+    @cached_property
     def inbound_post(self) -> InboundPost:
-        receiving = Receiving(store=self.store, clock=self.clock, receives=self.receives)
-        return InboundPost(receiving=receiving, heard_from=self.posting.heard_from)
+        return InboundPost(receiving=self.receiving, heard_from=self.posting.heard_from)
+
+    # --- credits -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def bank(self) -> Bank:
+        return Bank(
+            store=self.store,
+            identity=self.identity,
+            clock=self.clock,
+            randomness=self.randomness,
+            settings=self.settings,
+            peers=self.credit_calls,
+            keys_of=self.identifying.keys_of,
+            waits=lambda: self.posting,
+        )
+
+    @cached_property
+    def credit_calls(self) -> CreditCalls:
+        return CreditCalls(self.peers)
+
+    @cached_property
+    def identifying(self) -> Identifying:
+        return Identifying(
+            vouching=self.vouching,
+            peers=self.peers,
+            identity=self.identity,
+            chains=self.chains,
+            clock=self.clock,
+            lineage_keys=self.lineage_keys,
+        )
+
+    @cached_property
+    def inbound_credits(self) -> InboundCredits:
+        return InboundCredits(converting=self.bank.converting, listing=self.bank.listing, ruling=self.bank.ruling)
 
     # --- who is answered ---------------------------------------------------------------------------------------------
 
@@ -141,6 +184,7 @@ class Node(Parts):
             forwarding=self.forwarding,
             clearing=Clearing(store=self.store, clock=self.clock, settles=self.settles, hurry=self.posting.hurry),
             open_door=lambda: self.open_door(),  # noqa: PLW0108  # the door is set when the node is served
+            additional=self.bank.doing(),
         )
 
     @cached_property

@@ -11,14 +11,28 @@ from federation.errors import LlnError
 from federation.logs import Page
 from federation.naming import NodeName, is_within
 from federation.search import SearchAnswer, SearchRequest
-from node.ports import Answered, Clock, HeldLog, Index, LogHeadNote, PostItem, PushReceipt, Resolved, Write
+from node.ports import (
+    Answered,
+    Clock,
+    HeldLog,
+    HeldStatusList,
+    Index,
+    LogHeadNote,
+    PostItem,
+    PushReceipt,
+    Resolved,
+    Write,
+)
 from node.usecases.accepting import Accepting, with_own_holding
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
+from node.usecases.converting import Converting
 from node.usecases.dealings import Dealings
+from node.usecases.listing import Listing
 from node.usecases.moving import Moving
 from node.usecases.receiving import Receiving
 from node.usecases.resolving import Resolving
+from node.usecases.ruling import Ruling
 from node.usecases.searching import Searching
 
 
@@ -70,6 +84,22 @@ class InboundLogs:
 
     def watch(self, topics: Sequence[str]) -> AsyncGenerator[LogHeadNote, None]:
         return self._answering.watch(topics)
+
+
+class InboundCredits:
+    def __init__(self, *, converting: Converting, listing: Listing, ruling: Ruling) -> None:
+        self._converting = converting
+        self._listing = listing
+        self._ruling = ruling
+
+    async def preview(self, caller: NodeName, request: bytes) -> bytes:
+        return await self._converting.preview(caller, request)
+
+    async def status_list(self, list_id: str) -> HeldStatusList:
+        return await self._listing.status_list(list_id)
+
+    async def find_rules(self, text: str, limit: int) -> Sequence[bytes]:
+        return await self._ruling.answer(text, limit)
 
 
 class InboundCatalogue:

@@ -65,8 +65,12 @@ class Reception:
         forwarding: Forwarding,
         clearing: Clearing,
         open_door: Callable[[], Awaitable[None]],
+        additional: Mapping[str, Doing],
     ) -> None:
-        """`open_door`: lets newcomers in from now on, if the node is served; called before a code is given out."""
+        """`open_door`: lets newcomers in from now on, if the node is served; called before a code is given out.
+
+        `additional`: what other parts of the node do, by operation.
+        """
         self._own_name = own_name
         self._enrolling = enrolling
         self._searching = searching
@@ -75,6 +79,7 @@ class Reception:
         self._forwarding = forwarding
         self._open_door = open_door
         self._doing: Mapping[str, Doing] = {
+            **additional,
             "node.status": lambda _: inspecting.status(),
             "node.tree": lambda _: inspecting.tree(),
             "node.peers": lambda _: inspecting.peers(),

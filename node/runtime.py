@@ -15,6 +15,7 @@ import msgspec
 
 from federation.budgets import per_minute
 from federation.catalogue import TOPIC as CATALOGUE
+from federation.credit_log import TOPIC as CREDITS
 from federation.directory import TOPIC as DIRECTORY
 from federation.errors import LlnError
 from federation.logs import LogId
@@ -90,6 +91,7 @@ def server_of(node: Node) -> NodeServer:
         catalogue=node.inbound_catalogue,
         desk=node.desk,
         post=node.inbound_post,
+        credits=node.inbound_credits,
         heard_from=heard_from,
         links=node.links,
         relays=node.relays,
@@ -115,6 +117,7 @@ def loops_of(node: Node) -> dict[str, Loop]:
         "attaching": node.attaching.run,
         "posting": node.posting.run,
         "telling": node.telling.run,
+        **node.bank.loops(),
     }
 
 
@@ -150,6 +153,8 @@ async def _spread_news(node: Node, news: _News) -> None:
         catalogues = [NodeName(log.origin) for log in logs if log.topic == CATALOGUE]
         if moves or catalogues:
             node.indexing.wake(None if moves else catalogues)
+        if any(log.topic == CREDITS and log.origin != node.name for log in logs):
+            await node.bank.ruling.catch_up()
         if any(log.origin == node.name for log in logs):  # nobody watches anything else
             await node.answering.news()
         node.forwarding.wake(logs)

@@ -34,11 +34,11 @@ def is_formula(text: str) -> bool:
 
 def read_cell(field: str, cell: Cell) -> Any:
     """The value of `cell` in a column that means `field` (`columns.COLUMN_WORDS`), or None where it is empty."""
-    text = _text(cell)
+    text = cell_text(cell)
     return _READINGS.get(field, _as_text)(text) if text else None
 
 
-def _text(cell: Cell) -> str:
+def cell_text(cell: Cell) -> str:
     """The cell as it would be typed; refuses what a spreadsheet has computed, dated or rounded."""
     match cell:
         case None:

@@ -1,14 +1,16 @@
 """Headers: which column of a table is which field, whatever a person called it.
 
-What lives here: the words of headers and finding the header row. What must not: what stands in the cells (`cells.py`).
+What lives here: finding the header row of any kind of table by its words, and the words of catalogues. What must not:
+what stands in the cells (`cells.py`).
 """
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from node.intake.rows import Cell, RepeatedColumn, UnknownScopeColumn
+from federation.errors import InvalidInput
+from node.intake.rows import Cell, HeaderMissing, RepeatedColumn, UnknownScopeColumn
 
 COLUMN_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "id": ("id", "编号", "资源编号", "课程编号", "课程号", "课程代码", "资源代码", "标识符", "identifier", "code"),
@@ -58,28 +60,60 @@ _LIKE_SCOPE: Final = re.compile(r"共享|公开|sharescope|visibility|^scope")
 _IN_BRACKETS: Final = re.compile(r"\([^()]*\)")
 
 
-def find_columns(cells: Sequence[Cell]) -> dict[str, int]:
-    """The position of each field that `cells` name as headers; empty where this is no header row.
+class Headers:
+    """The headers of one kind of table: `words` by field, and the fields of which one makes a row the header row.
 
-    Where two headers mean one field the preferred word wins. Raises RepeatedColumn where even the word is the same, and
-    UnknownScopeColumn where something like a share scope would be lost.
+    `missing`: what is raised where a table has no header row; `check`: what else is refused in one.
     """
-    found: dict[str, tuple[int, int]] = {}
-    for position, cell in enumerate(cells):
-        known = _meaning_of(cell) if isinstance(cell, str) else None
-        if known is None:
-            continue
-        field, rank = known
-        held = found.get(field)
-        if held is not None and held[0] == rank and len(found) > 1:
-            raise RepeatedColumn(str(cell)[:40], f"columns {held[1] + 1} and {position + 1}")
-        if held is None or rank < held[0]:
-            found[field] = (rank, position)
-    if len(found) < 2 or TITLES.isdisjoint(found):
-        return {}
-    if "share_scope" not in found:
-        _refuse_unknown_scope(cells)
-    return {field: position for field, (_, position) in found.items()}
+
+    def __init__(
+        self,
+        words: Mapping[str, tuple[str, ...]],
+        *,
+        needed: frozenset[str],
+        missing: type[InvalidInput],
+        check: Callable[[Mapping[str, int], Sequence[Cell]], None] = lambda _found, _cells: None,
+    ) -> None:
+        self._meanings = {
+            _folded(word): (field, rank) for field, said in words.items() for rank, word in enumerate(said)
+        }
+        self._needed = needed
+        self._check = check
+        self.missing = missing
+
+    def find(self, cells: Sequence[Cell]) -> dict[str, int]:
+        """The position of each field that `cells` name as headers; empty where this is no header row.
+
+        Where two headers mean one field the preferred word wins. Raises RepeatedColumn where even the word is the same,
+        and what `check` raises.
+        """
+        ranked: dict[str, tuple[int, int]] = {}
+        for position, cell in enumerate(cells):
+            known = self.meaning_of(cell)
+            if known is None:
+                continue
+            field, rank = known
+            held = ranked.get(field)
+            if held is not None and held[0] == rank and len(ranked) > 1:
+                raise RepeatedColumn(str(cell)[:40], f"columns {held[1] + 1} and {position + 1}")
+            if held is None or rank < held[0]:
+                ranked[field] = (rank, position)
+        if len(ranked) < 2 or self._needed.isdisjoint(ranked):
+            return {}
+        found = {field: position for field, (_, position) in ranked.items()}
+        self._check(found, cells)
+        return found
+
+    def count(self, cells: Sequence[Cell]) -> int:
+        """How many of `cells` are headers that mean something."""
+        return sum(1 for cell in cells if self.meaning_of(cell) is not None)
+
+    def meaning_of(self, cell: Cell) -> tuple[str, int] | None:
+        """The field that a header means, and how much its word is preferred, 0 first."""
+        if not isinstance(cell, str) or len(cell) > 80:
+            return None
+        folded = _folded(cell)
+        return self._meanings.get(folded) or self._meanings.get(_IN_BRACKETS.sub("", folded))
 
 
 def is_like_scope(header: str) -> bool:
@@ -87,28 +121,17 @@ def is_like_scope(header: str) -> bool:
     return _LIKE_SCOPE.search(_folded(header)) is not None
 
 
-def _refuse_unknown_scope(cells: Sequence[Cell]) -> None:
+def _refuse_unknown_scope(found: Mapping[str, int], cells: Sequence[Cell]) -> None:
+    """Raises UnknownScopeColumn where something like a share scope would be lost."""
+    if "share_scope" in found:
+        return
     for position, cell in enumerate(cells):
-        if isinstance(cell, str) and _meaning_of(cell) is None and is_like_scope(cell[:80]):
+        if isinstance(cell, str) and CATALOGUE.meaning_of(cell) is None and is_like_scope(cell[:80]):
             raise UnknownScopeColumn(cell[:40], f"column {position + 1}")
-
-
-def count_known(cells: Sequence[Cell]) -> int:
-    """How many of `cells` are headers that mean something."""
-    return sum(1 for cell in cells if isinstance(cell, str) and _meaning_of(cell) is not None)
-
-
-def _meaning_of(header: str) -> tuple[str, int] | None:
-    if len(header) > 80:
-        return None
-    folded = _folded(header)
-    return _MEANINGS.get(folded) or _MEANINGS.get(_IN_BRACKETS.sub("", folded))
 
 
 def _folded(header: str) -> str:
     return _LEFT_OUT.sub("", unicodedata.normalize("NFKC", header.lstrip("\ufeff")).casefold())
 
 
-_MEANINGS: Final[dict[str, tuple[str, int]]] = {
-    _folded(word): (field, rank) for field, words in COLUMN_WORDS.items() for rank, word in enumerate(words)
-}
+CATALOGUE: Final = Headers(COLUMN_WORDS, needed=TITLES, missing=HeaderMissing, check=_refuse_unknown_scope)

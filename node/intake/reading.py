@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
+from node.intake.columns import CATALOGUE, Headers
 from node.intake.rows import (
     FILE_BYTES_MAX,
     ROWS_MAX,
@@ -22,7 +23,7 @@ from node.intake.rows import (
     UnreadableFile,
     UnreadableText,
 )
-from node.intake.tables import read_table
+from node.intake.tables import SheetRow, TableRow, below_header, read_table
 from node.intake.text_files import open_text, read_lines, read_records
 from node.intake.workbooks import read_workbook
 
@@ -58,6 +59,29 @@ def read_catalogue(source: Path | bytes, name: str = "") -> Iterator[IntakeRow]:
         yield from _without_repeated_ids(_read(file, name), name)
 
 
+def read_sheet(source: Path | bytes, headers: Headers, name: str = "") -> Iterator[SheetRow]:
+    """The rows of a sheet in CSV or XLSX below its header, one by one, blank ones left out: the cells by field.
+
+    For sheets of any kind; JSON Lines are no sheet. Raises nothing but subclasses of InvalidInput, as `read_catalogue`.
+    """
+    name = name or (source.name if isinstance(source, Path) else "")
+    with closing(_open(source, name)) as file:
+        try:
+            kind = _kind_of(file, name)
+            if kind == "lines":
+                raise UnknownFileKind(name, "JSON Lines; a sheet is CSV or XLSX")
+            columns, rows = below_header(_records(file, kind, headers, name), headers, name)
+            for count, row in enumerate(rows, 1):
+                if count > ROWS_MAX:
+                    raise TooManyRows(name)
+                cells = {field: row.cells[at] for field, at in columns.items() if at < len(row.cells)}
+                yield SheetRow(row=row.row, cells=cells, fault=row.fault)
+        except OSError as error:
+            raise UnreadableFile(name, type(error).__name__) from error
+        except UnicodeError as error:  # the file changed between being looked at and being read
+            raise UnreadableText(name, "changed while it was being read") from error
+
+
 def _open(source: Path | bytes, name: str) -> BinaryIO:
     try:
         if isinstance(source, Path) and not source.is_file():
@@ -76,16 +100,18 @@ def _open(source: Path | bytes, name: str) -> BinaryIO:
 def _read(file: BinaryIO, name: str) -> Iterator[IntakeRow]:
     try:
         kind = _kind_of(file, name)
-        if kind == "workbook":
-            yield from read_table(read_workbook(file, name), name)
-        elif kind == "table":
-            yield from read_table(read_records(open_text(file, name)), name)
-        else:
+        if kind == "lines":
             yield from read_lines(open_text(file, name))
+        else:
+            yield from read_table(_records(file, kind, CATALOGUE, name), name)
     except OSError as error:
         raise UnreadableFile(name, type(error).__name__) from error
     except UnicodeError as error:  # the file changed between being looked at and being read
         raise UnreadableText(name, "changed while it was being read") from error
+
+
+def _records(file: BinaryIO, kind: Kind, headers: Headers, name: str) -> Iterator[TableRow]:
+    return read_workbook(file, headers, name) if kind == "workbook" else read_records(open_text(file, name), headers)
 
 
 def _kind_of(file: BinaryIO, name: str) -> Kind:

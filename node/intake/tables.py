@@ -1,6 +1,7 @@
 """Tables: rows of cells under a header, whichever file they came from.
 
-What lives here: finding the header, and turning a row of cells into a resource. What must not: CSV or XLSX as such.
+What lives here: finding the header of any table, and turning the cells of a catalogue's row into a resource. What must
+not: CSV or XLSX as such.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,9 +11,9 @@ import msgspec
 
 from federation.catalogue import Resource
 from node.intake.cells import read_cell
-from node.intake.columns import find_columns
+from node.intake.columns import CATALOGUE, Headers
 from node.intake.describing import describe
-from node.intake.rows import COLUMNS_MAX, ROW_CHARS_MAX, Cell, HeaderMissing, IntakeRow, RowFault, UnfitCell
+from node.intake.rows import COLUMNS_MAX, ROW_CHARS_MAX, Cell, IntakeRow, RowFault, UnfitCell
 
 HEADER_ROWS: Final = 20
 
@@ -25,25 +26,45 @@ class TableRow(msgspec.Struct, frozen=True, kw_only=True):
     fault: UnfitCell | None = None
 
 
+class SheetRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row below a header: its cells by field; `fault` where they could not be told apart."""
+
+    row: int
+    cells: Mapping[str, Cell]
+    fault: UnfitCell | None = None
+
+
 def read_table(rows: Iterable[TableRow], name: str) -> Iterator[IntakeRow]:
     """The resources below the first header within HEADER_ROWS rows; raises HeaderMissing, RepeatedColumn."""
-    following = iter(rows)
-    columns = _take_header(following, name)
+    columns, following = below_header(rows, CATALOGUE, name)
     for row in following:
         if row.fault is not None:
             yield IntakeRow(row=row.row, faults=(row.fault.in_field(""),))
-        elif any(cell not in (None, "") and not _is_blank(cell) for cell in row.cells):
+        else:
             yield _read_row(row, columns)
 
 
-def _take_header(rows: Iterator[TableRow], name: str) -> Mapping[str, int]:
-    for row in rows:
-        columns = find_columns(row.cells[:COLUMNS_MAX])
+def below_header(rows: Iterable[TableRow], headers: Headers, name: str) -> tuple[Mapping[str, int], Iterator[TableRow]]:
+    """Where each field stands, and the rows below the first header within HEADER_ROWS rows, blank ones left out.
+
+    A row that is too long to be one has a fault. Raises what `headers` raises where there is none, RepeatedColumn.
+    """
+    following = iter(rows)
+    for row in following:
+        columns = headers.find(row.cells[:COLUMNS_MAX])
         if columns:
-            return columns
+            return columns, _filled(following)
         if row.row >= HEADER_ROWS:
             break
-    raise HeaderMissing(name)
+    raise headers.missing(name)
+
+
+def _filled(rows: Iterator[TableRow]) -> Iterator[TableRow]:
+    for row in rows:
+        if sum(len(cell) for cell in row.cells if isinstance(cell, str)) > ROW_CHARS_MAX:
+            yield TableRow(row=row.row, fault=ROW_TOO_LONG)
+        elif row.fault is not None or any(cell not in (None, "") and not _is_blank(cell) for cell in row.cells):
+            yield row
 
 
 def _is_blank(cell: Cell) -> bool:
@@ -51,8 +72,6 @@ def _is_blank(cell: Cell) -> bool:
 
 
 def _read_row(row: TableRow, columns: Mapping[str, int]) -> IntakeRow:
-    if sum(len(cell) for cell in row.cells if isinstance(cell, str)) > ROW_CHARS_MAX:
-        return IntakeRow(row=row.row, faults=(ROW_TOO_LONG.in_field(""),))
     fields: dict[str, Any] = {}
     faults: list[RowFault] = []
     for column, position in columns.items():

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final
 from federation import canonical
 from federation.canonical import MalformedDocument
 from federation.catalogue import Resource
-from node.intake.columns import count_known, is_like_scope
+from node.intake.columns import Headers, is_like_scope
 from node.intake.describing import describe
 from node.intake.rows import COLUMNS_MAX, ROW_CHARS_MAX, IntakeRow, UnfitCell, UnreadableText
 from node.intake.tables import HEADER_ROWS, ROW_TOO_LONG, TableRow
@@ -46,9 +46,9 @@ def open_text(file: BinaryIO, name: str) -> io.TextIOWrapper:
     raise UnreadableText(name, f"not {' or '.join(candidates)}")
 
 
-def read_records(text: io.TextIOWrapper) -> Iterator[TableRow]:
+def read_records(text: io.TextIOWrapper, headers: Headers) -> Iterator[TableRow]:
     """The records of a CSV file (RFC 4180), numbered as a spreadsheet shows them."""
-    delimiter = _sniff_delimiter(text.read(SNIFFED_CHARS))
+    delimiter = _sniff_delimiter(text.read(SNIFFED_CHARS), headers)
     text.seek(0)
     lines = _BoundedLines(text)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -130,17 +130,17 @@ def _is_in(file: BinaryIO, encoding: str) -> bool:
     return True
 
 
-def _sniff_delimiter(beginning: str) -> str:
+def _sniff_delimiter(beginning: str, headers: Headers) -> str:
     """The delimiter under which some row near the top shows the most known headers."""
-    return max(DELIMITERS, key=lambda delimiter: _headers_under(delimiter, beginning))
+    return max(DELIMITERS, key=lambda delimiter: _headers_under(delimiter, beginning, headers))
 
 
-def _headers_under(delimiter: str, beginning: str) -> int:
+def _headers_under(delimiter: str, beginning: str, headers: Headers) -> int:
     most = 0
     reader = csv.reader(io.StringIO(beginning, newline=""), delimiter=delimiter)
     for _ in range(HEADER_ROWS):
         try:
-            most = max(most, count_known(next(reader)[:COLUMNS_MAX]))
+            most = max(most, headers.count(next(reader)[:COLUMNS_MAX]))
         except (StopIteration, csv.Error):
             break
     return most

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, BinaryIO, TypeVar
 
-from node.intake.columns import find_columns
-from node.intake.rows import Cell, Formula, HeaderMissing, MalformedWorkbook
+from node.intake.columns import Headers
+from node.intake.rows import Cell, Formula, MalformedWorkbook
 from node.intake.tables import HEADER_ROWS, TableRow
 from node.intake.workbook_survey import COLUMNS_IN_SHEET, SurveyedSheet, survey_workbook
 
 T = TypeVar("T")
 
 
-def read_workbook(file: BinaryIO, name: str) -> Iterator[TableRow]:
+def read_workbook(file: BinaryIO, headers: Headers, name: str) -> Iterator[TableRow]:
     """The rows of the first visible sheet that has a header, numbered as the sheet numbers them.
 
-    Raises MalformedWorkbook, OversizeWorkbook, UnknownFileKind, HeaderMissing.
+    Raises MalformedWorkbook, OversizeWorkbook, UnknownFileKind, and what `headers` raises where there is none.
     """
     import python_calamine  # noqa: PLC0415  # a native library that only this kind of file needs
 
@@ -28,9 +28,9 @@ def read_workbook(file: BinaryIO, name: str) -> Iterator[TableRow]:
     book = _guarded(lambda: python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(survey.archive)), name)
     for surveyed in survey.sheets:
         sheet = _guarded(lambda at=surveyed.position: book.get_sheet_by_index(at), name)  # type: ignore[misc]  # the default binds the loop's value
-        if any(find_columns(row.cells) for row in islice(_rows(sheet, surveyed, name), HEADER_ROWS)):
+        if any(headers.find(row.cells) for row in islice(_rows(sheet, surveyed, name), HEADER_ROWS)):
             return _rows(sheet, surveyed, name)
-    raise HeaderMissing(name)
+    raise headers.missing(name)
 
 
 def _rows(sheet: Any, surveyed: SurveyedSheet, name: str) -> Iterator[TableRow]:

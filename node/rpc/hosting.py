@@ -21,6 +21,7 @@ from node.ports import Clock, Identity, Randomness, Store
 from node.rpc.answers import FirstAnswers
 from node.rpc.arrivals import Arrival
 from node.rpc.catalogue_service import CatalogueInbound, catalogue_service
+from node.rpc.credits_service import CreditsInbound, credits_service
 from node.rpc.desk_service import DeskInbound, desk_service
 from node.rpc.directory_service import DirectoryInbound, directory_service
 from node.rpc.links import Links
@@ -87,6 +88,7 @@ class NodeServer:
         catalogue: CatalogueInbound,
         desk: DeskInbound,
         post: PostInbound,
+        credits: CreditsInbound,  # noqa: A002  # the field's word
         links: Links | None = None,
         relays: Relays | None = None,
         limit: RateLimit | None = None,
@@ -124,6 +126,7 @@ class NodeServer:
             catalogue_service(catalogue),
             desk_service(desk),
             post_service(post),
+            credits_service(credits),
             *(() if links is None else (link_service(links),)),
             *(() if relays is None else (relays.service(self._signed.answer),)),
         )

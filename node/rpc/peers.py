@@ -248,6 +248,8 @@ class GrpcPeers:
         )
         return _understood(to, body, read)
 
+    ask = _ask  # for calls that stand in modules of their own
+
     async def _by_any_road(
         self,
         to: NodeName,

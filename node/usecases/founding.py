@@ -8,13 +8,13 @@ from typing import Final, Protocol
 
 import msgspec
 
-from federation import catalogue, directory
+from federation import catalogue, credit_log, directory
 from federation.issuance import SERIAL_BYTES
 from federation.logs import LogId, Topic
 from federation.naming import NodeName
 from node.ports import Clock, Randomness, Store, Transaction
 
-OWN_TOPICS: Final[tuple[Topic, ...]] = (directory.TOPIC, catalogue.TOPIC)
+OWN_TOPICS: Final[tuple[Topic, ...]] = (directory.TOPIC, catalogue.TOPIC, credit_log.TOPIC)
 
 
 class FoundersHome(Protocol):

@@ -11,7 +11,7 @@ receiver's record of each item still keeps any from being applied twice.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, cast
 
 from federation.callers import TooManyCalls
@@ -34,6 +34,7 @@ from node.ports import (
     Settles,
     Store,
     Transaction,
+    Write,
 )
 from node.ports.posting import TOLD_CHARS_MAX
 from node.usecases.dealings import Dealings
@@ -50,6 +51,7 @@ from node.usecases.settling import (
 from node.usecases.vouching import Vouching, Whereabouts
 
 _telemetry: Final = logging.getLogger(__name__)
+Deliver = Callable[[NodeName, str, Sequence[PostItem], Write[Sequence[Answered]]], Awaitable[Sequence[Answered]]]
 RETRY_FIRST_S: Final = 5.0
 RETRY_LONGEST_PARENT_S: Final = 900.0
 RETRY_LONGEST_S: Final = 3_600.0
@@ -98,7 +100,7 @@ class _Sender:
 
 
 class Posting:
-    """`settles`: what follows on the outcome of each kind."""
+    """`settles`: what follows on the outcome of each kind. `to_self`: how this node takes in what it sends itself."""
 
     def __init__(
         self,
@@ -111,6 +113,7 @@ class Posting:
         dealings: Dealings,
         identity: Identity,
         settles: Mapping[str, Settles],
+        to_self: Deliver,
         retry_first_s: float = RETRY_FIRST_S,
     ) -> None:
         self._store = store
@@ -119,9 +122,11 @@ class Posting:
         self._clock = clock
         self._randomness = randomness
         self._dealings = dealings
+        self._identity = identity
         self._own_name = identity.name
         self._parent = parent_of(identity.name, identity.root)
         self._settles = settles
+        self._to_self = to_self
         self._retry_first_s = retry_first_s
         self._senders: dict[NodeName, _Sender] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -254,7 +259,7 @@ class Posting:
         sender.tried_s = self._clock.monotonic_s()
         try:
             items = [PostItem(id=item.id, kind=item.kind, document=item.document) for item in batch]
-            answers = await self._peers.deliver(sender.name, items, operation_of(batch), timeout_s=CALL_TIMEOUT_S)
+            answers = await self._deliver(sender.name, items, operation_of(batch))
         except (RemoteFault, Unavailable) as failure:
             if f"[{TooManyCalls.code}]" in str(failure) and sender.too_many < TOO_MANY_MAX:
                 sender.too_many += 1
@@ -271,6 +276,12 @@ class Posting:
         if put_off is not None:
             after = self._after_failure(sending, f"[{put_off.code}] {put_off.told}")
         await self._conclude(batch, answers, sending, after)
+
+    async def _deliver(self, to: NodeName, items: Sequence[PostItem], operation_id: str) -> Sequence[Answered]:
+        """By a call; what is for this node itself is taken in as from anybody, without one."""
+        if to == self._own_name:
+            return await self._to_self(to, self._identity.did, items, self._store.write)
+        return await self._peers.deliver(to, items, operation_id, timeout_s=CALL_TIMEOUT_S)
 
     async def _put(self, before: Sending, after: Sending) -> None:
         if after != before:
@@ -357,6 +368,8 @@ class Posting:
         """By the directories held here; by the lowest common authority where they do not reach, once it is not known
         where to dial, and after each failure.
         """
+        if name == self._own_name:
+            return Whereabouts(status="active", told="")
         known = self._vouching.whereabouts(name)
         if known.status != "active" or self._parent is None or self._vouching.is_followed(name):
             return known

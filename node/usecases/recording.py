@@ -1,11 +1,13 @@
 """Recording: the little that use cases share when they write down what this node says.
 
-What lives here: the states of a resource on its way through review as one table, salts, and writing documents to own
-logs inside an open transaction. What must not: decisions about who may do what, or a call to another use case.
+What lives here: the states of a resource on its way through review as one table, salts, the day it is, and writing
+documents to own logs inside an open transaction. What must not: decisions about who may do what, or a call to another
+use case.
 """
 
 import base64
 from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final, Literal
 
 import msgspec
@@ -18,6 +20,7 @@ from federation.naming import NodeName
 from node.ports import Randomness, ResourceState, Transaction
 
 SALT_BYTES: Final = 16
+_CHINA: Final = timezone(timedelta(hours=8))
 
 ReviewStep = Literal["change", "approve", "return", "publish", "withdraw"]
 
@@ -50,6 +53,11 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 def after(state: ResourceState, step: ReviewStep) -> ResourceState | None:
     """The state that follows, or None where the step is not legal."""
     return TRANSITIONS.get((state, step))
+
+
+def china_date(at_ms: int) -> date:
+    """The day it is in China: by it people are so many years old, and terms end."""
+    return datetime.fromtimestamp(at_ms / 1_000, tz=UTC).astimezone(_CHINA).date()
 
 
 def make_salts(randomness: Randomness, count: int) -> list[str]:

@@ -32,8 +32,8 @@ PURE_IMPORTS = {
         "datetime",
     ),
     *("decimal", "enum", "fractions", "functools", "graphlib", "hashlib", "heapq", "hmac", "ipaddress", "itertools"),
-    *("json", "math", "numbers", "operator", "re", "statistics", "string", "struct", "textwrap", "types", "typing"),
-    *("unicodedata", "urllib.parse", "zlib"),
+    *("json", "math", "numbers", "operator", "re", "statistics", "string", "struct", "textwrap", "tomllib", "types"),
+    *("typing", "unicodedata", "urllib.parse", "zlib"),
 }
 IMPURE_USES = {
     *("open", "print", "input", "datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today"),

@@ -1,0 +1,263 @@
+"""The credit bank 学分银行 of one node: its use cases, put together.
+
+What lives here: wiring, and which operation of the desk is done by whom. What must not: a decision, or anything that
+is not of the credit bank (`assembly.py`).
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from config.settings import Settings
+from federation.keys import NodeKey
+from federation.naming import NodeName
+from node import desk
+from node.ports import Clock, CreditPeers, Identity, Randomness, Receives, Settles, Store
+from node.reception import Doing
+from node.usecases.amending import Amending
+from node.usecases.consenting import Consenting
+from node.usecases.converting import Converting
+from node.usecases.crediting import Crediting
+from node.usecases.defining import Defining
+from node.usecases.erasing import Erasing
+from node.usecases.exporting import Exporting, Format
+from node.usecases.issuing import Issuing
+from node.usecases.ledgering import Ledgering
+from node.usecases.lending import Lending
+from node.usecases.listing import Listing
+from node.usecases.registering import Registering
+from node.usecases.requesting import Requesting, Waits
+from node.usecases.reviewing import Reviewing
+from node.usecases.ruling import Ruling
+from node.usecases.showing import Showing
+
+EXPORT_FORMATS: tuple[Format, ...] = ()
+"""What an export of a learner's account holds besides our own documents; `node/formats` gives more."""
+
+KeysOf = Callable[[NodeName], Awaitable[Sequence[NodeKey]]]
+Loop = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Bank:
+    """Wired but still, like the node it is a part of: each part is made when it is first needed."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        identity: Identity,
+        clock: Clock,
+        randomness: Randomness,
+        settings: Settings,
+        peers: CreditPeers,
+        keys_of: KeysOf,
+        waits: Callable[[], Waits],
+    ) -> None:
+        """`waits`: who knows when an item that was posted has its outcome; asked for late, since it asks this bank."""
+        self._store = store
+        self._identity = identity
+        self._clock = clock
+        self._randomness = randomness
+        self._settings = settings
+        self._peers = peers
+        self._keys_of = keys_of
+        self._waits = waits
+
+    def doing(self) -> Mapping[str, Doing]:
+        """The operations of the desk (`node/desk`) that the credit bank does, by name."""
+        return {
+            "learner.register": self._register,
+            "learner.change": self._change,
+            "learner.import": self.registering.import_learners,
+            "learner.show": lambda asked: self.showing.show(asked.learner),
+            "learner.list": self.showing.list_learners,
+            "learner.handle": self.showing.handle,
+            "learner.export": self.exporting.export,
+            "learner.erase": self.erasing.erase,
+            "consent.give": self.consenting.give,
+            "consent.list": self.showing.list_consents,
+            "consent.withdraw": self.consenting.withdraw,
+            "achievement.define": self.defining.define,
+            "achievement.list": self.defining.list_achievements,
+            "achievement.recognise": self.defining.recognise,
+            "credit.issue": self.crediting.issue,
+            "credit.show": self.crediting.show,
+            "credit.list": self.crediting.list_records,
+            "credit.balance": self.crediting.balance,
+            "credit.step": self.amending.step,
+            "credit.correct": self.amending.correct,
+            "credit.expire": self.amending.expire,
+            "rule.publish": self.ruling.publish,
+            "rule.adopt": self.ruling.adopt,
+            "rule.list": self.ruling.list_rules,
+            "rule.show": self.ruling.show,
+            "rule.find": self.ruling.find,
+            "convert.preview": self.requesting.preview,
+            "convert.apply": lambda asked: self.requesting.apply(asked.id),
+            "convert.status": lambda asked: self.requesting.status(asked.id),
+            "convert.list": self.requesting.list_requests,
+            "convert.act": self.requesting.act,
+            "case.list": self.reviewing.list_cases,
+            "case.show": self.reviewing.show,
+            "case.review": self.reviewing.review,
+        }
+
+    def receives(self) -> Mapping[str, Receives]:
+        """What is done with items that other credit banks, or this one, have posted, by kind."""
+        return {
+            "credit.apply": self.converting.receive,
+            "credit.act": self.reviewing.act,
+            "credit.finish": self.converting.finish,
+            "credit.reserve": self.lending.reserve,
+            "credit.commit": self.lending.commit,
+            "credit.void": self.lending.void,
+            "credit.return": self.lending.take_back,
+            "credit.record": self.requesting.take_in,
+            "credit.case": self.requesting.hear,
+            "credit.state": self.amending.hear_state,
+            "credit.source": self.amending.hear_source,
+            "credit.status": self.listing.take_copy,
+        }
+
+    def settles(self) -> Mapping[str, Settles]:
+        """What follows on the outcome of items that this credit bank has posted, by kind."""
+        converting = self.converting.settle
+        return {
+            "credit.apply": self.requesting.settle,
+            "credit.reserve": converting,
+            "credit.commit": converting,
+            "credit.void": converting,
+            "credit.return": converting,
+        }
+
+    def loops(self) -> Mapping[str, Loop]:
+        """What runs for as long as the node does."""
+        return {
+            "ending notices": self.reviewing.run,
+            "lapsing reservations": self.lending.run,
+            "expiring records": self.amending.run,
+            "mirroring status lists": self.listing.run,
+        }
+
+    # --- learners ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def registering(self) -> Registering:
+        return Registering(store=self._store, clock=self._clock, randomness=self._randomness)
+
+    @cached_property
+    def showing(self) -> Showing:
+        return Showing(store=self._store, clock=self._clock, own_name=self._identity.name)
+
+    @cached_property
+    def consenting(self) -> Consenting:
+        return Consenting(store=self._store, clock=self._clock, randomness=self._randomness)
+
+    @cached_property
+    def exporting(self) -> Exporting:
+        return Exporting(store=self._store, clock=self._clock, formats=EXPORT_FORMATS)
+
+    @cached_property
+    def erasing(self) -> Erasing:
+        return Erasing(store=self._store, clock=self._clock, kept_years=self._settings.learners.records_kept_years)
+
+    async def _register(self, asked: desk.RegisterAsked) -> desk.LearnerShown:
+        return await self.showing.show(await self.registering.register(asked))
+
+    async def _change(self, asked: desk.ChangeAsked) -> desk.LearnerShown:
+        return await self.showing.show(await self.registering.change(asked))
+
+    # --- records -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _ledgering(self) -> Ledgering:
+        return Ledgering(own_name=self._identity.name, randomness=self._randomness)
+
+    @cached_property
+    def _issuing(self) -> Issuing:
+        return Issuing(
+            identity=self._identity,
+            clock=self._clock,
+            randomness=self._randomness,
+            ledgering=self._ledgering,
+            title=self._settings.node.title,
+        )
+
+    @cached_property
+    def defining(self) -> Defining:
+        return Defining(
+            store=self._store,
+            clock=self._clock,
+            randomness=self._randomness,
+            identity=self._identity,
+            title=self._settings.node.title,
+        )
+
+    @cached_property
+    def crediting(self) -> Crediting:
+        return Crediting(store=self._store, clock=self._clock, identity=self._identity, issuing=self._issuing)
+
+    @cached_property
+    def amending(self) -> Amending:
+        return Amending(
+            store=self._store,
+            clock=self._clock,
+            own_name=self._identity.name,
+            ledgering=self._ledgering,
+            issuing=self._issuing,
+        )
+
+    @cached_property
+    def listing(self) -> Listing:
+        return Listing(
+            store=self._store, clock=self._clock, identity=self._identity, peers=self._peers, keys_of=self._keys_of
+        )
+
+    # --- rules and conversions ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def ruling(self) -> Ruling:
+        return Ruling(
+            store=self._store,
+            clock=self._clock,
+            randomness=self._randomness,
+            own_name=self._identity.name,
+            root=self._identity.root,
+            peers=self._peers,
+        )
+
+    @cached_property
+    def lending(self) -> Lending:
+        return Lending(
+            store=self._store,
+            clock=self._clock,
+            identity=self._identity,
+            ledgering=self._ledgering,
+            keys_of=self._keys_of,
+        )
+
+    @cached_property
+    def converting(self) -> Converting:
+        return Converting(
+            store=self._store,
+            clock=self._clock,
+            own_name=self._identity.name,
+            issuing=self._issuing,
+            keys_of=self._keys_of,
+        )
+
+    @cached_property
+    def reviewing(self) -> Reviewing:
+        return Reviewing(store=self._store, clock=self._clock, own_name=self._identity.name, deciding=self.converting)
+
+    @cached_property
+    def requesting(self) -> Requesting:
+        return Requesting(
+            store=self._store,
+            clock=self._clock,
+            randomness=self._randomness,
+            identity=self._identity,
+            keys_of=self._keys_of,
+            previews=self._peers,
+            waits=self._waits,
+        )

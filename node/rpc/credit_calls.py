@@ -1,0 +1,56 @@
+"""Calls to the credit banks of other nodes, as the use cases see them.
+
+What lives here: each call as typed values, with bounds on what comes back. What must not: roads and lines (`peers.py`).
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from federation.conversion_rules import RULE_BYTES_MAX
+from federation.naming import NodeName
+from federation.status_lists import LIST_BYTES_MAX
+from node.ports import HeldStatusList
+from node.rpc import wire
+from node.rpc.peers import GrpcPeers
+from protos.lln.v1 import credits_pb2
+
+EVALUATION_BYTES_MAX: Final = 1_048_576
+RULES_MAX: Final = 100
+
+
+class CreditCalls:
+    """`node.ports.CreditPeers` over signed gRPC. Errors as `node.ports.Peers`."""
+
+    def __init__(self, peers: GrpcPeers) -> None:
+        self._peers = peers
+
+    async def preview(self, to: NodeName, document: bytes, *, timeout_s: float) -> bytes:
+        asked = credits_pb2.PreviewRequest(request=document)
+        return await self._peers.ask(to, "/lln.v1.Credits/Preview", asked, timeout_s=timeout_s, read=_evaluation)
+
+    async def status_list(self, to: NodeName, list_id: str, *, timeout_s: float) -> HeldStatusList:
+        asked = credits_pb2.StatusListRequest(list=list_id)
+        return await self._peers.ask(to, "/lln.v1.Credits/StatusList", asked, timeout_s=timeout_s, read=_list)
+
+    async def find_rules(self, to: NodeName, text: str, limit: int, *, timeout_s: float) -> Sequence[bytes]:
+        asked = credits_pb2.FindRulesRequest(text=text, limit=limit)
+        return await self._peers.ask(to, "/lln.v1.Credits/FindRules", asked, timeout_s=timeout_s, read=_rules)
+
+
+def _evaluation(body: bytes) -> bytes:
+    told = wire.read(credits_pb2.PreviewReply, body)
+    return wire.read_bytes("evaluation", told.evaluation, EVALUATION_BYTES_MAX)
+
+
+def _list(body: bytes) -> HeldStatusList:
+    told = wire.read(credits_pb2.StatusListReply, body)
+    return HeldStatusList(
+        document=wire.read_bytes("status list", told.credential, LIST_BYTES_MAX),
+        fetched_at_ms=wire.within("time", told.fetched_at_ms, wire.NUMBER_MAX),
+    )
+
+
+def _rules(body: bytes) -> Sequence[bytes]:
+    told = wire.read(credits_pb2.FindRulesReply, body)
+    wire.within("rules", len(told.rules), RULES_MAX)
+    return [wire.read_bytes("rule", one, RULE_BYTES_MAX) for one in told.rules]

@@ -1,0 +1,96 @@
+"""Credits through whole running nodes: issued at one county, converted at a sibling, once."""
+
+import pytest
+
+from tests.support.live_nodes import Network, until
+
+COUNTY, SIBLING = "a.lln.internal", "b.lln.internal"
+
+RULE = """
+id = "community"
+version = 1
+authority = "b.lln.internal"
+title = { zh = "社区课程互认" }
+valid_from = 2026-01-01
+
+[[source]]
+name = "course"
+kinds = ["other_non_formal"]
+unit = "credit"
+issuers_within = ["lln.internal"]
+
+[[target]]
+achievement = "urn:lln:b.lln.internal:community"
+version = 1
+title = { zh = "社区教育课程" }
+kind = "other_non_formal"
+unit = "credit"
+ratio = [1, 1]
+"""
+
+
+@pytest.fixture
+async def network(tmp_path):
+    made = Network(tmp_path)
+    await made.found()
+    for name in (COUNTY, SIBLING):
+        await made.add(name)
+    try:
+        yield made
+    finally:
+        await made.stop_all()
+
+
+async def learner_with_record(home, number="2026001"):
+    shown = await home.ask(
+        "learner.register", written={"name": "沈小满", "student_number": number, "birth_date": "1961-03-05"}
+    )
+    await home.ask(
+        "achievement.define",
+        code="dough",
+        name={"zh": "面塑入门"},
+        kind="other_non_formal",
+        credits={"unit": "credit", "hundredths": 250},
+    )
+    rows = [{"row": 2, "student_number": number, "achievement": "dough", "achieved_on": "2026-05-01"}]
+    plan = await home.ask("credit.issue", rows=rows, by="王老师", apply=True)
+    assert [row.change for row in plan.rows] == ["issue"]
+    return shown, plan.rows[0].id
+
+
+async def test_a_record_is_converted_at_a_sibling_once(network):
+    home, receiver = network[COUNTY], network[SIBLING]
+    shown, record = await learner_with_record(home)
+    told = await receiver.ask("rule.publish", toml=RULE, apply=True)
+    assert told.change == "new"
+    learner = shown.id
+    consent = await home.ask(
+        "consent.give",
+        learner=learner,
+        purpose="convert",
+        fields=["records"],
+        recipient=SIBLING,
+        records=[record],
+        days=30,
+        confirmed=True,
+    )
+    preview = await home.ask("convert.preview", learner=learner, to=SIBLING, records=[record], consent=consent.id)
+    [grant] = preview.evaluation.grants
+    assert [credit.amount for credit in grant.credits] == [250]
+    await home.ask("convert.apply", id=preview.id)
+
+    async def converted():
+        state = await home.ask("convert.status", id=preview.id)
+        return state if state.state == "converted" else None
+
+    state = await until(converted, "the conversion")
+    [result] = state.results
+
+    async def arrived():
+        listed = await home.ask("credit.list", learner=learner)
+        return {row.id: row for row in listed.records}.get(result)
+
+    derived = await until(arrived, "the derived record")
+    assert (derived.issuer, derived.hundredths, derived.converted_from) == (SIBLING, 250, (record,))
+    source = (await home.ask("credit.show", id=record)).record
+    assert (source.available, source.reserved, source.consumed) == (0, 0, 250)
