@@ -44,7 +44,7 @@ _NUMBER: Final = re.compile(r"[0-9０-９.．]+\Z")
 
 
 class CreditHeaderMissing(InvalidInput):
-    code = "LLN-1183"
+    code = "LLN-1179"
     zh = "前 20 行里没有找到表头。表头至少要有“学习成果”“取得日期”和认出学习者的一列，写法见 docs/credentials.md。"
     en = "No header was found in the first 20 rows: it needs achievement, date and who; docs/credentials.md lists them."
 
