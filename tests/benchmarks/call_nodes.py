@@ -239,6 +239,7 @@ async def serving_signed(identity: OwnIdentity, behind: Behind, folder: Path) ->
             catalogue=behind,
             desk=behind,  # type: ignore[arg-type]
             post=behind,  # type: ignore[arg-type]
+            credits=behind,  # type: ignore[arg-type]
             limit=UNLIMITED,
             busyness=MANY,
         )

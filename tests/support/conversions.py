@@ -32,11 +32,11 @@ HERE = Facts(receiver=SCHOOL)
 
 
 def source(**changed) -> Source:
-    return Source(**{"name": "source", "achievements": ("x",), "unit": "credit", **changed})
+    return Source(**{"name": "source", "achievements": ("x:0",), "unit": "credit", **changed})
 
 
 def target(**changed) -> Target:
-    plain = {"achievement": "y", "version": 1, "title": TITLE, "kind": "formal", "unit": "credit"}
+    plain = {"achievement": "y:0", "version": 1, "title": TITLE, "kind": "formal", "unit": "credit"}
     how_much = {} if {"amount", "table"} & changed.keys() else {"ratio": Ratio(1, 1)}
     return Target(**{**plain, **how_much, **changed})
 
@@ -47,7 +47,7 @@ def rule(**changed) -> ConversionRule:
 
 
 def lot(name="l1", amount=800, **changed) -> SourceLot:
-    plain = {"achievement": "x", "issuer": ISSUERS[0], "kind": "vocational_training", "unit": "credit"}
+    plain = {"achievement": "x:0", "issuer": ISSUERS[0], "kind": "vocational_training", "unit": "credit"}
     when = {"achieved_on": date(2026, 6, 1)}
     return SourceLot(**{"id": name, **plain, "granted": amount, "available": amount, **when, **changed})
 
@@ -58,8 +58,8 @@ def lot(name="l1", amount=800, **changed) -> SourceLot:
 
 SEEDS = st.integers(0, 2**40)
 KINDS = ("formal", "vocational_training", "other_non_formal", "unformatted")
-ACHIEVEMENTS = ("x:1", "x:2", "y:1", "z")
-PATTERNS = ("x:1", "x:2", "x:*", "y:*", "z")
+ACHIEVEMENTS = ("x:1", "x:2", "y:1", "z:1")
+PATTERNS = ("x:1", "x:2", "x:*", "y:*", "z:1")
 
 
 def rules(name: str = "r"):

@@ -96,7 +96,7 @@ uuids = st.uuids().map(lambda one: f"urn:uuid:{one}")
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 names = st.builds(BilingualLine, zh=texts(30), en=texts(30)).filter(lambda name: str(name) != "")
 moments = st.integers(0, 4_000_000_000_000)
-units = texts(20, min_size=1)
+units = st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True)
 scores = st.tuples(st.integers(0, HUNDREDTHS_MAX), st.integers(1, HUNDREDTHS_MAX)).map(
     lambda two: Score(hundredths=min(two), scale_hundredths=max(two))
 )

@@ -203,7 +203,7 @@ class Node:
             "heard_from": self.heard.append,
             "limit": limit or RateLimit(calls_per_second=100_000.0, burst=100_000),
         }
-        behind = dict.fromkeys(("node", "directory", "logs", "catalogue", "desk", "post"), self.behind)
+        behind = dict.fromkeys(("node", "directory", "logs", "catalogue", "desk", "post", "credits"), self.behind)
         self.server = NodeServer(**(given | behind | changes))
         self.endpoint = f"127.0.0.1:{await self.server.start(listen)}"
 

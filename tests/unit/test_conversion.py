@@ -49,7 +49,7 @@ SCALES = Scales(
 )
 PRIOR = PriorGrant(
     rule_id="r",
-    sources=(SourceMark(achievement="x", issuer=ISSUERS[0]),),
+    sources=(SourceMark(achievement="x:0", issuer=ISSUERS[0]),),
     unit="credit",
     amount=700,
     granted_on=date(2026, 3, 15),
@@ -225,7 +225,7 @@ REFUSED = [
     ("excluded_by_group", rule(exclusion_groups=("g",)), lot(), BEFORE),
     ("cap_reached", rule(caps=(Cap(per="source", amount=700, unit="credit"),)), lot(), BEFORE),
     ("cap_reached", rule(caps=(Cap(per="source", amount=1_400, unit="credit"),), whole_only=True), lot(), BEFORE),
-    ("cap_reached", rule(caps=(Cap(per="institution", amount=700, unit="credit"),)), lot(achievement="x"), BEFORE),
+    ("cap_reached", rule(caps=(Cap(per="institution", amount=700, unit="credit"),)), lot(achievement="x:0"), BEFORE),
     ("cap_reached", rule(caps=(Cap(per="programme", amount=700, unit="credit"),)), lot(issuer=ISSUERS[1]), BEFORE),
     ("cap_reached", rule(caps=(Cap(per="period", months=6, amount=700, unit="credit"),)), lot(), BEFORE),
     ("residency_amount", rule(residency=Residency(unit="credit", minimum_amount=1)), lot(), HERE),

@@ -535,12 +535,12 @@ async def test_a_child_describes_itself_within_its_level_and_kind(hub):
             await hub.admitting.describe(told.name, msgspec.structs.replace(moved, **changes), hub.store.write)
 
 
-async def test_every_node_begins_with_two_empty_signed_logs(hub):
+async def test_every_node_begins_with_empty_signed_logs(hub):
     await open_own_logs(hub.store, hub.name)
     await joined(hub)
     await open_own_logs(hub.store, hub.name)
     sizes = {str(log.log): log.head.size for log in await hub.store.read(lambda tx: tx.logs.all())}
-    assert sizes == {"lln.internal/directory": 1, "lln.internal/catalogue": 0}
+    assert sizes == {"lln.internal/directory": 1, "lln.internal/catalogue": 0, "lln.internal/credits": 0}
 
 
 def test_keys_made_for_tests_differ():

@@ -157,7 +157,7 @@ def test_a_transcript_reads_well_on_paper():
     text = printing.transcript_text(transcript(), code=CODE)
     assert text.startswith("学习成果清单\nTranscript of learning outcomes\n\n姓名 Name: 王小明\n")
     assert f"Verification code: {short_codes.grouped(CODE)}" in text
-    assert "学分 Credits: 2.5 社区学分" in text
+    assert "学分 Credits: 2.5 credit" in text
     assert "出具日期 Issued on: 2026-05-29" in text  # past midnight in China
 
 

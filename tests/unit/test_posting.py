@@ -82,6 +82,12 @@ class World:
         self.others = Others()
         self.vouching = Vouching(store=self.store, clock=self.clock, own_name=self.name, root=self.root)
         self.settled = []
+        self.own = []
+
+    async def to_self(self, sender, key, items, write):
+        """As the node takes in its own items: without a call, and known by its own key."""
+        self.own.append((sender, key, [item.id for item in items]))
+        return [Delivered(reply=item.id.encode()) for item in items]
 
     def child(self, label):
         return NodeName(f"{label}.{self.name}")
@@ -116,6 +122,7 @@ class World:
             dealings=Dealings(self.clock),
             identity=self.identity,
             settles={"test": lambda _, item, outcome: self.settled.append((item.id, outcome))},
+            to_self=self.to_self,
         )
         self.store.on_post(posting.wake)
         running = asyncio.ensure_future(posting.run())
@@ -389,3 +396,12 @@ async def test_a_node_of_another_branch_is_asked_about_above(world):
 
 async def truth(value):
     return value
+
+
+async def test_what_a_node_addresses_to_itself_takes_the_same_way_without_a_call(world):
+    async with world.posting() as posting:
+        await world.add(world.name, "a")
+        assert await posting.settled(world.name, "a", WAIT_S) == Delivered(reply=b"a")
+    assert world.own == [(world.name, world.identity.did, ["a"])]
+    assert world.others.calls == []
+    assert await world.backlogs() == {}

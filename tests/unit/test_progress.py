@@ -75,7 +75,7 @@ def test_what_is_spent_too_small_or_of_another_unit_fills_nothing():
 
 def test_older_lots_are_preferred():
     held = [lot("new", achieved_on=date(2026, 8, 1)), lot("old", achieved_on=date(2026, 1, 1))]
-    assert progress_in(programme(course("x"), course("y"), course("z")), held, TODAY).filled == ("old", None, None)
+    assert progress_in(programme(course("x:0"), course("y"), course("z")), held, TODAY).filled == ("old", None, None)
 
 
 # --- the matching ----------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_fixed_amounts_and_tables_count_at_their_best():
             id="fixed", sources=(source(achievements=("a",), minimum_amount=400),), targets=(target(**how_much),)
         )
 
-    back = turning("back", "y", "a")
+    back = turning("back", ["y:0"], "a")
     assert find_gain_cycle([fixed(amount=400), back]) is None
     assert find_gain_cycle([fixed(amount=401), back]) == ("back@1", "fixed@1")
     table = (TableRow(grade="A", amount=500), TableRow(score_from=6_000, amount=100))
@@ -65,9 +65,9 @@ def test_fixed_amounts_and_tables_count_at_their_best():
 def test_something_for_nothing_is_found_wherever_it_is_in_a_cycle():
     free = rule(id="free", consumption="none", targets=(target(amount=1),), sources=(source(achievements=("a",)),))
     assert find_gain_cycle([free]) is None
-    assert find_gain_cycle([free, turning("back", "y", "a", (1, 9))]) == ("back@1", "free@1")
-    again = turning("again", "a", "y", (1, 9), consumption="none", converted_sources=True)
-    assert find_gain_cycle([again, turning("back", "y", "a", (1, 9))]) == ("again@1", "back@1")
+    assert find_gain_cycle([free, turning("back", ["y:0"], "a", (1, 9))]) == ("back@1", "free@1")
+    again = turning("again", "a", ["y:0"], (1, 9), consumption="none", converted_sources=True)
+    assert find_gain_cycle([again, turning("back", ["y:0"], "a", (1, 9))]) == ("again@1", "back@1")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_something_for_nothing_is_found_wherever_it_is_in_a_cycle():
     ],
 )
 def test_only_what_a_source_may_take_closes_a_cycle(changed, can_take):
-    one = turning("one", "a", "y", (2, 1))
-    given_source = source(**{"achievements": ("y",), **changed})
+    one = turning("one", "a", ["y:0"], (2, 1))
+    given_source = source(**{"achievements": ("y:0",), **changed})
     two = rule(id="two", sources=(given_source,), targets=(target(achievement="a"),))
     assert (find_gain_cycle([one, two]) is not None) == can_take
 
@@ -170,7 +170,7 @@ def test_rounding_up_is_a_gain_only_where_it_can_be_used():
     def halves(least, step=100):
         sources = (source(achievements=("a",), minimum_amount=least),)
         there = rule(id="there", sources=sources, rounding="half_up", step=step)
-        return find_gain_cycle([there, turning("back", "y", "a")])
+        return find_gain_cycle([there, turning("back", ["y:0"], "a")])
 
     assert halves(0) == ("back@1", "there@1")  # 0.5 becomes 1
     assert halves(0, step=1) is None  # whole hundredths have nothing to round
