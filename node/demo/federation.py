@@ -4,9 +4,10 @@ What lives here: starting, enrolling, asking and stopping nodes. What must not: 
 """
 
 import asyncio
+import secrets
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -29,6 +30,8 @@ T = TypeVar("T")
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 15.0
 AT_ONCE: Final = 6
+PORTS: Final = range(20_000, 32_000)
+"""Below those that systems hand out by themselves: nobody is given one between a look at it and the node's start."""
 
 
 class NodeDidNotStart(Unavailable):
@@ -47,6 +50,7 @@ class Federation:
         self._processes: dict[NodeName, asyncio.subprocess.Process] = {}
         self._desks: dict[NodeName, DeskClient] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._free_ports = free_ports()
 
     def home(self, name: NodeName) -> Path:
         return self._folder / name
@@ -94,7 +98,7 @@ class Federation:
 
     async def _bring_up(self, node: PlannedNode) -> None:
         async with self._slots:
-            port, enrolment_port = _free_port(), _free_port()
+            port, enrolment_port = next(self._free_ports), next(self._free_ports)
             endpoint = f"127.0.0.1:{port}" if node.is_dialable else None
             listen = Listen(grpc=f"127.0.0.1:{port}", enrolment=f"127.0.0.1:{enrolment_port}")
             description = msgspec.structs.replace(node.description, endpoint=endpoint)
@@ -139,8 +143,15 @@ class Federation:
         )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports() -> Iterator[int]:
+    """Each once, from a place of its own, so that two demonstrations do not ask for the same."""
+    first = secrets.randbelow(len(PORTS))
+    for step in range(len(PORTS)):
+        port = PORTS[(first + step) % len(PORTS)]
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        yield port
+    raise NodeDidNotStart("the demonstration", f"every port from {PORTS.start} to {PORTS.stop} is taken")

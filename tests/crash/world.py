@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sys
 from collections import Counter
 from pathlib import Path
@@ -21,6 +20,7 @@ import msgspec
 
 from federation.errors import LlnError, PeerRefused, PeerUnreachable
 from node.checking import check_home
+from node.demo.federation import free_ports
 from node.desk import OPERATIONS
 from node.host.clock import SystemClock, SystemRandomness
 from node.host.homes import Home
@@ -71,6 +71,7 @@ class World:
         self._desks: dict[str, DeskClient] = {}
         self._by_number: dict[int, Process] = {}
         self._ports: dict[str, tuple[int, int]] = {}
+        self._free_ports = free_ports()
         self._checked: Counter[str] = Counter()
         self._published: dict[str, set] = {}
         self._victim, self._arm = "", None
@@ -109,7 +110,7 @@ class World:
             await self.settle(name)
 
     def _addresses(self, name: str) -> tuple[str, ...]:
-        port, door = self._ports.setdefault(name, (_free_port(), _free_port()))
+        port, door = self._ports.setdefault(name, (next(self._free_ports), next(self._free_ports)))
         return ("--listen", f"127.0.0.1:{port}", "--enrolment-listen", f"127.0.0.1:{door}",
                 "--endpoint", f"127.0.0.1:{port}")  # fmt: skip
 
@@ -341,12 +342,6 @@ class World:
         faults = [one for one in looked_at if one.severity == "fault"]
         if faults:
             raise Broken(f"{name}: {faults}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _retry_fast(config: Path) -> None:
