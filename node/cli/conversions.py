@@ -8,9 +8,11 @@ import click
 from federation.conversion import Grant, Refusal
 from node import desk
 from node.cli.asking import Asking
+from node.cli.credits import worth_of
 from node.cli.words import china_time, clean, credit_amount, padded
 
 BATCH = 1_000
+STATE_COLUMNS = 12
 ASK = [
     click.option("--learner", help="The account whose credits are to be converted."),
     click.option("--to", "receiver", help="The node that is to convert them."),
@@ -41,7 +43,8 @@ def preview(asking: Asking, /, **said: Any) -> None:
         asking.json(told)
         return
     _print_evaluation(asking, told.evaluation.grants, told.evaluation.refusals)
-    click.echo(asking.word("convert.apply for it").format(told.id))
+    granted = bool(told.evaluation.grants)
+    click.echo(asking.word("convert.apply for it" if granted else "convert.nothing granted").format(told.id))
 
 
 @convert.command()
@@ -152,12 +155,12 @@ def _print_state(asking: Asking, state: desk.RequestState) -> None:
         asking.json(state)
         return
     said = state.zh if asking.ui == "zh" else state.en
-    click.echo(f"{state.id}  {padded(asking.word('convert.' + state.state), 10)}{state.receiver}")
+    click.echo(f"{state.id}  {padded(asking.word('convert.' + state.state), STATE_COLUMNS)}→ {state.receiver}")
     if said:
         click.echo(f"    {china_time(state.changed_at_ms)}  {clean(said)}")
     _print_refusals(asking, state.refusals)
     for result in state.results:
-        click.echo(f"    → {result}")
+        click.echo(f"    {asking.word('convert.new record')} {result}")
 
 
 def _print_cases(asking: Asking, cases: Sequence[desk.CaseShown]) -> None:
@@ -170,7 +173,7 @@ def _print_cases(asking: Asking, cases: Sequence[desk.CaseShown]) -> None:
 
 
 def _print_case(asking: Asking, case: desk.CaseShown) -> None:
-    click.echo(f"{case.id}  {padded(asking.word('convert.' + case.state), 10)}{case.home}  {case.subject}")
+    click.echo(f"{case.id}  {padded(asking.word('convert.' + case.state), STATE_COLUMNS)}{case.home}  {case.subject}")
     _print_evaluation(asking, case.grants, case.refusals)
     for note in case.reviews:
         verdict = asking.word("approved" if note.approves else "returned")
@@ -183,9 +186,13 @@ def _print_case(asking: Asking, case: desk.CaseShown) -> None:
 
 def _print_evaluation(asking: Asking, grants: Iterable[Grant], refusals: Iterable[Refusal]) -> None:
     for grant in grants:
-        taken = " + ".join(f"{credit_amount(one.amount)} ({one.lot_id[-12:]})" for one in grant.consumed)
-        given = " + ".join(f"{credit_amount(one.amount)} {one.unit} {one.achievement}" for one in grant.credits)
-        click.echo(f"    {grant.rule}: {taken} → {given}")
+        click.echo(f"    {asking.word('convert.by rule').format(grant.rule)}")
+        for one in grant.consumed:
+            taken = f"{credit_amount(one.amount)}  {one.lot_id}" if one.amount else one.lot_id
+            click.echo(f"      − {asking.word('convert.takes' if one.amount else 'convert.rests on')} {taken}")
+        for given in grant.credits:
+            worth = worth_of(asking, given.amount, given.unit)
+            click.echo(f"      + {asking.word('convert.gives')} {worth}  {given.achievement}")
     _print_refusals(asking, refusals)
 
 

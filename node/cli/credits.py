@@ -15,6 +15,8 @@ from node.cli.words import china_time, clean, credit_amount, padded, width
 
 BATCH = 1_000
 ROWS_SHOWN = 5
+STATE_COLUMNS = 12
+KIND_COLUMNS = 22
 KINDS = ["formal", "vocational_training", "other_non_formal", "unformatted"]
 STATES = ["active", "suspended", "revoked", "superseded", "expired"]
 AS = click.option("--as", "by", required=True, help="Who does it.")
@@ -60,7 +62,7 @@ def list_achievements(asking: Asking) -> None:
         asking.json(found)
         return
     for one in found:
-        worth = f"{credit_amount(one.credits.hundredths)} {one.credits.unit}" if one.credits else ""
+        worth = worth_of(asking, one.credits.hundredths, one.credits.unit) if one.credits else ""
         click.echo(
             f"{one.id}@{one.version}  {clean(str(one.name))}  {asking.word('credit.' + one.kind)}  {worth}".rstrip()
         )
@@ -159,10 +161,15 @@ def balance(asking: Asking, /, learner: str) -> None:
     if asking.as_json:
         asking.json(told)
         return
+    if not told.lines:
+        click.echo(asking.word("credit.nothing yet"))
     for line in told.lines:
         level = f"  {line.level.scheme}:{line.level.value}" if line.level else ""
-        amount = f"{credit_amount(line.available)} / {credit_amount(line.granted)} {line.unit}"
-        click.echo(f"{padded(asking.word('credit.' + line.kind), 14)}{amount}{level}  ({line.records})")
+        left = asking.word("credit.of granted").format(
+            worth_of(asking, line.available, line.unit), credit_amount(line.granted)
+        )
+        records = asking.word("credit.records").format(line.records)
+        click.echo(f"{padded(asking.word('credit.' + line.kind), KIND_COLUMNS)}{left}{level}  {records}")
 
 
 def _step(name: str, told: str) -> click.Command:
@@ -299,25 +306,42 @@ def _print_told(asking: Asking, record: desk.RecordSummary) -> None:
 
 def _print_record(asking: Asking, record: desk.RecordSummary) -> None:
     state, name = asking.word(f"credit.{record.state}"), clean(str(record.name))
-    amount = f"{credit_amount(record.hundredths)} {record.unit}"
-    click.echo(f"{record.id}  {padded(state, 8)}{name}  {amount}  {record.achieved_on}")
+    amount = worth_of(asking, record.hundredths, record.unit)
+    click.echo(f"{record.id}  {padded(state, STATE_COLUMNS)}{name}  {amount}  {record.achieved_on}")
     for line in _more_of(asking, record):
         click.echo(f"    {line}")
 
 
 def _more_of(asking: Asking, record: desk.RecordSummary) -> Iterator[str]:
-    yield f"{asking.word('credit.issuer')} {record.issuer}  {asking.word('credit.' + record.kind)}  {record.learner}"
+    who = f"  {asking.word('credit.learner')} {record.learner}" if record.learner else ""
+    yield f"{asking.word('credit.issuer')} {record.issuer}  {asking.word('credit.' + record.kind)}{who}"
     if record.available is not None:
         parts = [(word, getattr(record, word) or 0) for word in ("available", "reserved", "consumed", "cancelled")]
-        yield "  ".join(f"{asking.word('credit.' + word)} {credit_amount(amount)}" for word, amount in parts if amount)
+        yield "  ".join(
+            f"{asking.word('credit.' + word)} {credit_amount(amount)}"
+            for word, amount in parts
+            if amount or word == "available"
+        )
     if record.converted_from:
         yield f"{asking.word('credit.from')} {', '.join(record.converted_from)}"
     if record.superseded_by:
         yield f"{asking.word('credit.superseded_by')} {record.superseded_by}"
     if record.flagged:
-        yield f"! {clean(record.flagged)}"
+        yield f"! {asking.word('credit.flagged')} {_source_told(asking, record.flagged)}"
     if record.note:
-        yield clean(record.note)
+        yield f"{asking.word('credit.reason')} {clean(record.note)}"
+
+
+def worth_of(asking: Asking, hundredths: int, unit: str) -> str:
+    """An amount with its unit in words; a unit that has none here stays as it is."""
+    known = asking.word(f"unit.{unit}")
+    return f"{credit_amount(hundredths)} {known if known != f'unit.{unit}' else unit}"
+
+
+def _source_told(asking: Asking, flagged: str) -> str:
+    """`flagged` is a record and its state, as its issuer told them."""
+    record, _, state = flagged.partition(" ")
+    return f"{clean(record)} {asking.word('credit.' + clean(state))}"
 
 
 def _print_plan(asking: Asking, rows: Sequence[desk.PlannedCredit], *, applied: bool) -> None:
@@ -325,12 +349,13 @@ def _print_plan(asking: Asking, rows: Sequence[desk.PlannedCredit], *, applied: 
         chosen = [row for row in rows if row.change == change]
         if not chosen:
             continue
-        click.echo(f"{asking.word('credit.row.' + change)}: {len({row.row for row in chosen})}")
+        done = "issued" if applied and change == "issue" else change
+        click.echo(f"{asking.word('credit.row.' + done)}: {len({row.row for row in chosen})}")
         for row in chosen if change == "refused" else chosen[:ROWS_SHOWN]:
             _print_planned(asking, row)
         if change != "refused" and len(chosen) > ROWS_SHOWN:
             click.echo("    …")
-    click.echo(asking.word("written" if applied else "plan only"))
+    click.echo(asking.word("credit.written" if applied else "plan only"))
 
 
 def _print_planned(asking: Asking, row: desk.PlannedCredit) -> None:
@@ -340,7 +365,10 @@ def _print_planned(asking: Asking, row: desk.PlannedCredit) -> None:
         return
     who = row.learner or row.id
     columns = max(0, 18 - width(who))
-    click.echo(f"    {place}  {who}{' ' * columns}  {credit_amount(row.hundredths)} {row.unit}  {row.achievement}")
+    worth = worth_of(asking, row.hundredths, row.unit)
+    click.echo(f"    {place}  {who}{' ' * columns}  {worth}  {row.achievement}")
+    if row.id and row.id != who:
+        click.echo(f"        {asking.word('credit.record')} {row.id}")
 
 
 def _write_rejected(path: Path, rows: Sequence[desk.PlannedCredit]) -> None:

@@ -30,7 +30,7 @@ def publish(asking: Asking, /, file: Path, *, apply: bool) -> None:
     told = asking.ask("rule.publish", desk.RulePublishAsked(toml=text, apply=apply), desk.RuleTold)
     _print_told(asking, told)
     if not asking.as_json:
-        click.echo(asking.word("written" if apply else "plan only"))
+        click.echo(asking.word("rule.published" if apply else "rule.plan only"))
 
 
 @rule.command()

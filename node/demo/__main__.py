@@ -20,6 +20,7 @@ from federation.catalogue import Resource
 from federation.errors import LlnError
 from federation.naming import NodeName
 from federation.search import SearchAnswer
+from node.demo.credits import CreditJourney, travel
 from node.demo.federation import Federation
 from node.demo.plan import ROOT, Question, read_catalogue_file, read_own_catalogue, read_questions, read_tree
 from node.demo.tour import AskedSearch, ask_questions, await_copies, load, questions_about
@@ -93,16 +94,28 @@ async def _tour(federation: Federation, options: argparse.Namespace, started: fl
     asked = await ask_questions(federation, questions, _told)
     held = sum(one.held for one in asked)
     _line(f"\n{held}/{len(asked)} 个问题的回答符合预期 answers were as expected, {_since(started)}")
+    journey = await _travel(federation, started)
     if options.json:
         document = {
             "nodes": _nodes(federation),
             "resources": published,
             "searches": asked,
             "copies": copies,
+            "credits": journey,
             "seconds": round(time.monotonic() - started, 2),
         }
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))
-    return held == len(asked)
+    return held == len(asked) and (journey is None or journey.held)
+
+
+async def _travel(federation: Federation, started: float) -> CreditJourney | None:
+    """The credit journey, where the tree has the places for it."""
+    with tempfile.TemporaryDirectory(prefix="lln-demo-credits-") as folder:
+        journey = await travel(federation, Path(folder), _line)
+    if journey is not None:
+        held = sum(one.held for one in journey.commands)
+        _line(f"\n{held}/{len(journey.commands)} 条命令的结果符合预期 commands did as expected, {_since(started)}")
+    return journey
 
 
 def _material(

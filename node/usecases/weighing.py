@@ -10,7 +10,16 @@ from typing import Final
 
 import msgspec
 
-from federation.conversion import EarnedHere, Evaluation, Facts, PriorGrant, RuleBook, SourceLot, evaluate
+from federation.conversion import (
+    ConsumedScope,
+    EarnedHere,
+    Evaluation,
+    Facts,
+    PriorGrant,
+    RuleBook,
+    SourceLot,
+    evaluate,
+)
 from federation.conversion_cases import ConversionCase, SourceRecord
 from federation.conversion_rules import ConversionRule, Target, read_rule
 from federation.credentials import VerifiedCredential
@@ -39,6 +48,7 @@ def weigh(
         receiver=receiver,
         programme=programme,
         granted=tuple(_granted_before(tx, subject, leave_out)),
+        consumed=tuple(_used_before(tx, subject, leave_out)),
         earned_here=_earned_here(tx, subject, receiver),
     )
     return evaluate(rule_book(tx, receiver), [lot_of(record) for record in records], facts, as_of)
@@ -110,6 +120,14 @@ def _granted_before(tx: Transaction, subject: str, leave_out: str) -> Iterable[P
         if row.id != leave_out and row.state in ("reserving", "committing", "converted"):
             for grant in case_of(row).grants:
                 yield from grant.prior
+
+
+def _used_before(tx: Transaction, subject: str, leave_out: str) -> Iterable[ConsumedScope]:
+    """What this node has had used up for the learner already; of others' conversions their issuers tell."""
+    for row in tx.credits.cases.of(subject, limit=CASES_MAX):
+        if row.id != leave_out and row.state in ("committing", "converted"):
+            for grant in case_of(row).grants:
+                yield from (ConsumedScope(lot_id=one.lot_id, scope_key=grant.scope_key) for one in grant.consumed)
 
 
 def _earned_here(tx: Transaction, subject: str, receiver: NodeName) -> tuple[EarnedHere, ...]:

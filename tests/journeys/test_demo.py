@@ -43,6 +43,21 @@ def test_the_tour_holds_from_the_first_invite_to_the_last_answer(tmp_path):
     assert all(copy["root"] == own[copy["origin"], copy["log"]] for copy in copies)
     at_hub = {(copy["origin"], copy["log"]) for copy in copies if copy["holder"] == "lln.internal"}
     assert at_hub == {key for key in own if key[0] != "lln.internal"}
+    _check_credits(told["credits"])
+
+
+def _check_credits(credits):
+    """Credits went from one province to another, once, and fell there when they were revoked here."""
+    assert [one for one in credits["commands"] if not one["held"]] == []
+    assert (credits["home"], credits["receiver"]) == (
+        "jinshan.shanghai.lln.internal",
+        "haining.jiaxing.zhejiang.lln.internal",
+    )
+    source, derived = sorted(credits["records"], key=lambda one: len(one["converted_from"]))
+    assert derived["converted_from"] == [source["id"]]
+    assert [one["state"] for one in (source, derived)] == ["revoked", "revoked"]
+    assert source["consumed"] == source["hundredths"] == derived["hundredths"] == 250
+    assert [(one["state"], one["results"]) for one in credits["conversions"]] == [("converted", [derived["id"]])]
 
 
 def test_another_catalogue_is_loaded_and_found(tmp_path):
