@@ -46,18 +46,18 @@ def test_the_tour_holds_from_the_first_invite_to_the_last_answer(tmp_path):
     _check_credits(told["credits"])
 
 
-def _check_credits(credits):
+def _check_credits(journey):
     """Credits went from one province to another, once, and fell there when they were revoked here."""
-    assert [one for one in credits["commands"] if not one["held"]] == []
-    assert (credits["home"], credits["receiver"]) == (
+    assert [one for one in journey["commands"] if not one["held"]] == []
+    assert (journey["home"], journey["receiver"]) == (
         "jinshan.shanghai.lln.internal",
         "haining.jiaxing.zhejiang.lln.internal",
     )
-    source, derived = sorted(credits["records"], key=lambda one: len(one["converted_from"]))
+    source, derived = sorted(journey["records"], key=lambda one: len(one["converted_from"]))
     assert derived["converted_from"] == [source["id"]]
     assert [one["state"] for one in (source, derived)] == ["revoked", "revoked"]
     assert source["consumed"] == source["hundredths"] == derived["hundredths"] == 250
-    assert [(one["state"], one["results"]) for one in credits["conversions"]] == [("converted", [derived["id"]])]
+    assert [(one["state"], one["results"]) for one in journey["conversions"]] == [("converted", [derived["id"]])]
 
 
 def test_another_catalogue_is_loaded_and_found(tmp_path):
