@@ -21,15 +21,18 @@ from node.usecases.crediting import Crediting
 from node.usecases.defining import Defining
 from node.usecases.erasing import Erasing
 from node.usecases.exporting import Exporting, Format
+from node.usecases.homing import Homing
 from node.usecases.issuing import Issuing
 from node.usecases.ledgering import Ledgering
 from node.usecases.lending import Lending
 from node.usecases.listing import Listing
 from node.usecases.registering import Registering
+from node.usecases.relocating import Relocating
 from node.usecases.requesting import Requesting, Waits
 from node.usecases.reviewing import Reviewing
 from node.usecases.ruling import Ruling
 from node.usecases.showing import Showing
+from node.usecases.welcoming import Welcoming
 
 EXPORT_FORMATS: tuple[Format, ...] = ()
 """What an export of a learner's account holds besides our own documents; `node/formats` gives more."""
@@ -74,6 +77,8 @@ class Bank:
             "learner.handle": self.showing.handle,
             "learner.export": self.exporting.export,
             "learner.erase": self.erasing.erase,
+            "learner.welcome": self.welcoming.welcome,
+            "learner.move": self.relocating.move,
             "consent.give": self.consenting.give,
             "consent.list": self.showing.list_consents,
             "consent.withdraw": self.consenting.withdraw,
@@ -117,6 +122,9 @@ class Bank:
             "credit.state": self.amending.hear_state,
             "credit.source": self.amending.hear_source,
             "credit.status": self.listing.take_copy,
+            "learner.record": self.welcoming.receive_record,
+            "learner.account": self.welcoming.receive_account,
+            "learner.moved": self.relocating.hear_moved,
         }
 
     def settles(self) -> Mapping[str, Settles]:
@@ -128,6 +136,7 @@ class Bank:
             "credit.commit": converting,
             "credit.void": converting,
             "credit.return": converting,
+            "learner.account": self.relocating.settle,
         }
 
     def loops(self) -> Mapping[str, Loop]:
@@ -205,6 +214,7 @@ class Bank:
             own_name=self._identity.name,
             ledgering=self._ledgering,
             issuing=self._issuing,
+            homing=self._homing,
         )
 
     @cached_property
@@ -260,4 +270,33 @@ class Bank:
             keys_of=self._keys_of,
             previews=self._peers,
             waits=self._waits,
+            homing=self._homing,
+        )
+
+    # --- moving home -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _homing(self) -> Homing:
+        return Homing(identity=self._identity, clock=self._clock)
+
+    @cached_property
+    def relocating(self) -> Relocating:
+        return Relocating(
+            store=self._store,
+            clock=self._clock,
+            identity=self._identity,
+            homing=self._homing,
+            keys_of=self._keys_of,
+            waits=self._waits,
+        )
+
+    @cached_property
+    def welcoming(self) -> Welcoming:
+        return Welcoming(
+            store=self._store,
+            clock=self._clock,
+            randomness=self._randomness,
+            identity=self._identity,
+            homing=self._homing,
+            keys_of=self._keys_of,
         )

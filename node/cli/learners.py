@@ -26,7 +26,7 @@ EMPTIED: Final = ("identity_number", "student_number", "birth_date", "guardian",
 
 @click.group()
 def learner() -> None:
-    """Register, import, change, show, list, export and erase accounts of learners; handles for other nodes."""
+    """Register, import, change, show, list, move, export and erase accounts of learners; handles for other nodes."""
 
 
 def _about(command: F) -> F:
@@ -153,19 +153,51 @@ def list_(asking: Asking) -> None:
 @click.pass_obj
 def handle(asking: Asking, id_: str, node: str) -> None:
     """Print the handle by which one other node may know a learner; each node gets another one."""
-    from federation.errors import LlnError
-    from federation.naming import parse_name
-
-    try:
-        name = parse_name(node)
-    except LlnError as error:
-        asking.fail(error)
-    made = asking.ask("learner.handle", desk.HandleAsked(learner=_id(asking, id_), node=name), desk.HandleMade)
+    asked = desk.HandleAsked(learner=_id(asking, id_), node=_node(asking, node))
+    made = asking.ask("learner.handle", asked, desk.HandleMade)
     if asking.as_json:
         asking.json(made)
         return
     click.echo(asking.word("learner.hand over"), err=True)
     click.echo(made.handle)
+
+
+@learner.command()
+@click.argument("id_", metavar="LEARNER")
+@click.option("--from", "node", required=True, help="The node that the learner comes from.")
+@click.pass_obj
+def welcome(asking: Asking, id_: str, node: str) -> None:
+    """At the new home: print the code with which a learner's account can be moved here, into LEARNER."""
+    asked = desk.WelcomeAsked(learner=_id(asking, id_), node=_node(asking, node))
+    made = asking.ask("learner.welcome", asked, desk.Welcomed)
+    if asking.as_json:
+        asking.json(made)
+        return
+    click.echo(asking.word("learner.take along").format(made.node, china_time(made.until_ms)[:10]), err=True)
+    click.echo(made.code)
+
+
+@learner.command()
+@click.argument("id_", metavar="LEARNER")
+@click.option("--to", "node", required=True, help="The new home.")
+@click.option("--code", required=True, help="What lln learner welcome printed there.")
+@click.option("--consent", required=True, help="For the transfer: lln consent give --purpose transfer --all-records.")
+@click.pass_obj
+def move(asking: Asking, id_: str, node: str, code: str, consent: str) -> None:
+    """At the old home: hand an account over to its new one. The same command again tells how it stands."""
+    asked = desk.LearnerMoveAsked(
+        learner=_id(asking, id_),
+        to=_node(asking, node),
+        code=_id(asking, code, "M"),
+        consent=_id(asking, consent, "C"),
+    )
+    told = asking.ask("learner.move", asked, desk.LearnerMoveTold)
+    if asking.as_json:
+        asking.json(told)
+    else:
+        _print_move(asking, told)
+    if told.state == "active":
+        raise SystemExit(1)
 
 
 @learner.command()
@@ -217,14 +249,31 @@ def erase(asking: Asking, id_: str, *, yes: bool) -> None:
 # --- printing --------------------------------------------------------------------------------------------------------
 
 
-def _id(asking: Asking, text: str) -> str:
+def _id(asking: Asking, text: str, letter: str = "L") -> str:
     from federation.errors import LlnError
     from federation.short_ids import read_id
 
     try:
-        return read_id("L", text)
+        return read_id(letter, text)
     except LlnError as error:
         asking.fail(error)
+
+
+def _node(asking: Asking, text: str) -> str:
+    from federation.errors import LlnError
+    from federation.naming import parse_name
+
+    try:
+        return parse_name(text)
+    except LlnError as error:
+        asking.fail(error)
+
+
+def _print_move(asking: Asking, told: desk.LearnerMoveTold) -> None:
+    click.echo(f"{told.learner}  {asking.word(told.state)}  → {told.to}")
+    click.echo(f"  {asking.word(f'learner.move.{told.state}').format(told.records)}")
+    if told.zh:
+        click.echo(f"  {clean(told.zh if asking.ui == 'zh' else told.en)}")
 
 
 def _print_account(asking: Asking, shown: desk.LearnerShown) -> None:

@@ -15,6 +15,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "suspended": ("已暂停", "suspended"),
     "revoked": ("已撤销", "revoked"),
     "moved": ("已迁移", "moved"),
+    "moving": ("迁移中", "moving"),
     "untold": ("原上级没有应答", "the former authority did not answer"),
     "have it recorded": ("请在原上级运行", "have it recorded there"),
     "parent found": ("已找到上级", "the parent was found at"),
@@ -181,6 +182,19 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "learner.disclosures": ("提供记录", "disclosures"),
     "learner.none yet": ("（无）", "(none)"),
     "learner.hand over": ("把下面这一行交给对方机构：", "Hand this line to that institution:"),
+    "learner.take along": (
+        "把下面的迁移码交给学习者，在原节点 {} 使用，{} 前有效，只用一次：",
+        "Give the learner this code to take to the old home, {}; it is good once, until {}:",
+    ),
+    "learner.move.moving": (
+        "{} 条学分记录已交出，正等新节点答复；账户暂不能改动。再运行一次同一命令可查看结果。",
+        "{} record(s) were handed over, and the answer is awaited; nothing changes meanwhile. Run it again to see.",
+    ),
+    "learner.move.moved": (
+        "账户连同 {} 条学分记录已在新节点；这里的账户从此只读。",
+        "The account is at its new home, with {} record(s); what is here can only be read.",
+    ),
+    "learner.move.active": ("没有迁移，账户仍在本节点。", "It was not moved: the account is still here."),
     "learner.exported": ("已导出（内有姓名和号码，请妥善保管）", "exported; names and numbers are in it, keep it safe"),
     "learner.would go": ("将注销并清除", "would be erased"),
     "learner.gone": ("已注销并清除", "erased"),

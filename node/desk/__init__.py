@@ -68,6 +68,8 @@ from node.desk.learners import (
     LearnerErased,
     LearnerExport,
     LearnerLine,
+    LearnerMoveAsked,
+    LearnerMoveTold,
     LearnerNamed,
     LearnerPlan,
     Learners,
@@ -78,6 +80,8 @@ from node.desk.learners import (
     PlannedLearner,
     PseudonymShown,
     RegisterAsked,
+    WelcomeAsked,
+    Welcomed,
 )
 from node.desk.logs import (
     HolderState,
@@ -214,6 +218,8 @@ __all__ = [
     "LearnerErased",
     "LearnerExport",
     "LearnerLine",
+    "LearnerMoveAsked",
+    "LearnerMoveTold",
     "LearnerNamed",
     "LearnerPlan",
     "LearnerShown",
@@ -291,5 +297,7 @@ __all__ = [
     "Verdicts",
     "VerifyAnswer",
     "VerifyAsked",
+    "WelcomeAsked",
+    "Welcomed",
     "WithdrawAsked",
 ]

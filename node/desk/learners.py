@@ -11,11 +11,12 @@ from msgspec import Meta
 from federation.consents import ConsentState, Field, Purpose, RecipientField, Records, Uses
 from federation.naming import NameField
 from federation.persons import Written
+from federation.relocation import MoveCode
 from federation.short_ids import ConsentId, LearnerId
 from node.desk.plain import Document, Limit, Operation
 
 ROWS_MAX: Final = 1_000
-LearnerState = Literal["active", "moved", "erased"]
+LearnerState = Literal["active", "moving", "moved", "erased"]
 
 
 class _Unshown(Document, frozen=True, kw_only=True):
@@ -209,6 +210,48 @@ class LearnerErased(Document, frozen=True, kw_only=True):
     basis_en: str
 
 
+# --- moving home -----------------------------------------------------------------------------------------------------
+
+
+class WelcomeAsked(Document, frozen=True, kw_only=True):
+    """At the new home: the account that shall take in what `node`, the old home, hands over."""
+
+    learner: LearnerId
+    node: NameField
+
+
+class Welcomed(Document, frozen=True, kw_only=True):
+    """`code`: what the learner takes to the old home, once, until it ends."""
+
+    code: MoveCode
+    learner: LearnerId
+    node: NameField
+    until_ms: int
+
+
+class LearnerMoveAsked(Document, frozen=True, kw_only=True):
+    """At the old home: hand the account over to `to`, under a consent for that and the code it gave.
+
+    The same again asks again for the outcome, and sends again what was stopped.
+    """
+
+    learner: LearnerId
+    to: NameField
+    code: MoveCode
+    consent: ConsentId
+
+
+class LearnerMoveTold(Document, frozen=True, kw_only=True):
+    """`state`: moving until the new home has answered; then moved, or active again because it declined."""
+
+    learner: LearnerId
+    to: NameField
+    state: LearnerState
+    records: int
+    zh: str = ""
+    en: str = ""
+
+
 # --- consents --------------------------------------------------------------------------------------------------------
 
 
@@ -240,6 +283,8 @@ OPERATIONS: Final = (
     Operation(name="learner.handle", asked=HandleAsked, answered=HandleMade),
     Operation(name="learner.export", asked=LearnerNamed, answered=LearnerExport),
     Operation(name="learner.erase", asked=EraseAsked, answered=LearnerErased),
+    Operation(name="learner.welcome", asked=WelcomeAsked, answered=Welcomed),
+    Operation(name="learner.move", asked=LearnerMoveAsked, answered=LearnerMoveTold),
     Operation(name="consent.give", asked=ConsentAsked, answered=ConsentShown),
     Operation(name="consent.list", asked=LearnerNamed, answered=Consents),
     Operation(name="consent.withdraw", asked=ConsentNamed, answered=ConsentShown),

@@ -26,13 +26,15 @@ D = TypeVar("D", bound=Kept)
 
 
 class LearnerRow(Kept, frozen=True, kw_only=True):
-    """An account 个人学习账户 at its home node; `id` is random, `state` active, moved or erased.
+    """An account 个人学习账户 at its home node; `id` is random, `state` active, moving, moved or erased.
+
+    `moving`: handed over to `moved_to`, whose answer is awaited; nothing is changed meanwhile.
 
     The numbers identify a person to the people of this institution. They stand here and nowhere else: in no log, no
     digest, no other row, and in nothing that leaves the node. Of an erased account only id, state and times are left.
     """
 
-    state: Literal["active", "moved", "erased"] = "active"
+    state: Literal["active", "moving", "moved", "erased"] = "active"
     name: str = ""
     identity_number: str = ""
     student_number: str = ""
@@ -78,7 +80,8 @@ class RecordRow(Kept, frozen=True, kw_only=True):
     `id`: the credential's id. `owner`: the learner's account here, or the pseudonym of somebody else's learner.
     `document`: the credential's bytes, verbatim. `home`: the node of the learner's account. `note`: why its state is
     what it is. `flagged`: what has become of a source. `events`: how many are written down. `told_at_ms`: when its
-    issuer last said what has become of it.
+    issuer last said what has become of it. `used`: how much of another issuer's record was used up by the time the
+    account came here.
     """
 
     state: Literal["active", "suspended", "revoked", "superseded", "expired"] = "active"
@@ -100,6 +103,7 @@ class RecordRow(Kept, frozen=True, kw_only=True):
     note: str = ""
     events: int = 0
     told_at_ms: int = 0
+    used: int = 0
     issued_at_ms: int
     changed_at_ms: int
 
@@ -221,6 +225,22 @@ class ProofRow(Kept, frozen=True, kw_only=True):
     made_at_ms: int
 
 
+class MoveRow(Kept, frozen=True, kw_only=True):
+    """An account that moves. `id`: `out/` or `in/` and the code, `owner`: the account, `node`: the other home.
+
+    `state`: at the old home sent, stopped (nobody knows whether it arrived), moved or declined; at the new one open,
+    taken or declined. `document`: what was handed over, as signed. A record that has arrived before its account is a
+    row of its own: `part/`, code and record; `owner`: the code; `state`: why it cannot be believed, or nothing.
+    """
+
+    node: str
+    document: bytes = b""
+    until_ms: int = 0
+    at_ms: int
+    zh: str = ""
+    en: str = ""
+
+
 class MirrorRow(Kept, frozen=True, kw_only=True):
     """Somebody else's status list. `id`: the list; `owner`: the node that signed it."""
 
@@ -308,6 +328,8 @@ class CreditShelves(Protocol):
     def requests(self) -> Shelf[RequestRow]: ...
     @property
     def proofs(self) -> Shelf[ProofRow]: ...
+    @property
+    def moves(self) -> Shelf[MoveRow]: ...
     @property
     def mirrors(self) -> Shelf[MirrorRow]: ...
     @property

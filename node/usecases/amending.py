@@ -7,16 +7,15 @@ lots' steps (`lending.py`).
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-from msgspec import Meta
 
 from federation import canonical, credentials
 from federation import credits as credit_bank
 from federation.amounts import Amount
 from federation.conversion_cases import SourceNews
-from federation.credit_records import CredentialId, CreditRecord
+from federation.credit_records import CreditRecord
 from federation.credits import LedgerStep, RecordState, RecordStep, next_record_state
 from federation.errors import InvalidInput, RefusedCall
 from federation.naming import NodeName
@@ -24,11 +23,11 @@ from federation.timestamps import end_of_day_in_china_ms
 from node.desk.credits import CorrectAsked, ExpireAsked, Expired, RecordStepAsked, RecordSummary
 from node.ports import Clock, Store, Transaction
 from node.ports.crediting import DerivedRow, RecordRow
+from node.usecases.homing import Homing, RecordNews
 from node.usecases.issuing import Draft, Issuing, slot_of
 from node.usecases.ledgering import Ledgering, RecordChanged, RecordStepKind, ledger_of, short
 from node.usecases.recounting import find_record, summary_of
 
-STATE_KIND: Final = "credit.state"
 SOURCE_KIND: Final = "credit.source"
 NEWS_BYTES_MAX: Final = 16_384
 Unit = Callable[[Transaction], bytes]
@@ -61,28 +60,18 @@ class UsedAlready(InvalidInput):
     en = "Part of the record's credits is reserved or used, and it cannot be corrected to less. Settle that first."
 
 
-class RecordNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """From a record's issuer to the learner's home: its state now, why, and what it rests on that has fallen."""
-
-    record: CredentialId
-    state: RecordState
-    at_ms: int
-    note: Annotated[str, Meta(max_length=1_000)] = ""
-    superseded_by: CredentialId | None = None
-    flagged: Annotated[str, Meta(max_length=300)] = ""
-
-
 class Amending:
     """The one writer of a record's state, of its bits, and of flags."""
 
     def __init__(
-        self, *, store: Store, clock: Clock, own_name: NodeName, ledgering: Ledgering, issuing: Issuing
+        self, *, store: Store, clock: Clock, own_name: NodeName, ledgering: Ledgering, issuing: Issuing, homing: Homing
     ) -> None:
         self._store = store
         self._clock = clock
         self._own_name = own_name
         self._ledgering = ledgering
         self._issuing = issuing
+        self._homing = homing
 
     # --- what our people ask -----------------------------------------------------------------------------------------
 
@@ -131,6 +120,9 @@ class Amending:
                 return b"{}"  # the account has moved on, or was erased
             if row.issuer != sender or row.is_own:
                 raise NotTheirRecord(news.record, f"told by {sender}")
+            learner = tx.credits.learners.get(row.owner)
+            if learner is not None and learner.state == "moved":
+                self._homing.tell_moved(tx, sender, credentials.read(row.document).subject, learner)
             if news.at_ms >= row.told_at_ms:
                 tx.credits.records.put([_told(row, news, self._clock.now_ms())])
             return b"{}"
@@ -164,7 +156,7 @@ class Amending:
         detail = RecordChanged(step=kind, reason=reason, by=by, other=other)
         changed = self._ledgering.changed(tx, changed, detail, made=made, at_ms=now_ms)
         self._raise_bit(tx, changed)
-        self._tell_home(tx, changed)
+        self._homing.tell_home(tx, changed)
         self._tell_receivers(tx, changed)
         return changed
 
@@ -179,20 +171,6 @@ class Amending:
         slot = slot_of(tx, row.slot) if row.slot else None
         if slot is not None and slot.state != BITS[row.state]:
             tx.credits.slots.put([msgspec.structs.replace(slot, state=BITS[row.state])])
-
-    def _tell_home(self, tx: Transaction, row: RecordRow) -> None:
-        if row.home == self._own_name:
-            return
-        news = RecordNews(
-            record=row.id,
-            state=row.state,
-            at_ms=row.told_at_ms,
-            note=row.note,
-            superseded_by=row.superseded_by or None,
-            flagged=row.flagged,
-        )
-        item_id = f"state.{short(row.id)}.{row.told_at_ms}"
-        tx.outbox.add(NodeName(row.home), STATE_KIND, canonical.encode(news), item_id, self._clock.now_ms())
 
     def _tell_receivers(self, tx: Transaction, row: RecordRow) -> None:
         """Whoever has reserved or used credits of the record learns what has become of it; ourselves, too."""
@@ -243,7 +221,7 @@ class Amending:
         if row.flagged != told:
             flagged = msgspec.structs.replace(row, flagged=told, told_at_ms=now_ms, changed_at_ms=now_ms)
             tx.credits.records.put([flagged])
-            self._tell_home(tx, flagged)
+            self._homing.tell_home(tx, flagged)
 
 
 def _own(row: RecordRow) -> RecordRow:

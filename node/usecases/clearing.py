@@ -5,11 +5,11 @@ What lives here: these three. What must not: sending (`posting.py`).
 
 from collections.abc import Callable, Collection, Mapping
 
-from federation.errors import Conflict, NotAllowed, NotFound
+from federation.errors import Conflict, NotFound
 from federation.naming import NodeName
 from node import desk
 from node.ports import Clock, OutboxItem, Refused, Sending, Settles, Store, Transaction
-from node.usecases.settling import AT_ONCE_MAX, SettlingFailed, revive, settle
+from node.usecases.settling import AT_ONCE_MAX, ItemDropped, SettlingFailed, revive, settle
 
 
 class NothingByThatName(NotFound):
@@ -22,12 +22,6 @@ class SeveralByThatId(Conflict):
     code = "LLN-1374"
     zh = "待发箱里有多条消息使用这个编号。请用 --to 指明发给哪个节点。"
     en = "Several items in the outbox have this id. Say with --to which node it is for."
-
-
-class ItemDropped(NotAllowed):
-    code = "LLN-1467"
-    zh = "本节点的工作人员已将这条消息从待发箱中删除，不再发送。"
-    en = "The people of this node have dropped the item from the outbox; it is not sent any more."
 
 
 class Clearing:

@@ -11,12 +11,11 @@ from typing import Final
 
 import msgspec
 
-from federation import canonical, credentials
+from federation import canonical
 from federation.amounts import Amount
 from federation.credit_records import Achievement
 from federation.errors import InvalidInput, LlnError
 from federation.naming import NodeName
-from federation.progress import balances_of
 from federation.pseudonyms import Handle
 from federation.timestamps import day_in_china, end_of_day_in_china_ms
 from node.desk.credits import (
@@ -36,11 +35,9 @@ from node.desk.credits import (
 from node.ports import Clock, Identity, Store, Transaction
 from node.ports.crediting import IssueRow, RecordRow
 from node.usecases.defining import find_achievement
-from node.usecases.disclosing import active_learner, pseudonym_for
+from node.usecases.disclosing import active_learner, held_learner, pseudonym_for
 from node.usecases.issuing import Draft, Issuing
-from node.usecases.ledgering import ledger_of
-from node.usecases.recounting import find_record, summary_of
-from node.usecases.weighing import lot_of
+from node.usecases.recounting import balances_held, find_record, summary_of
 
 RECORDS_PER_LEARNER_MAX: Final = 10_000
 
@@ -180,13 +177,7 @@ def _listed(tx: Transaction, asked: RecordsAsked) -> Sequence[RecordRow]:
 
 
 def _balance(tx: Transaction, learner: str, as_of: date) -> Balances:
-    active_learner(tx, learner)
-    lots = []
-    for row in tx.credits.records.of(learner, limit=RECORDS_PER_LEARNER_MAX):
-        ledger = ledger_of(tx, row.id) if row.is_own else None
-        lot = lot_of(credentials.read(row.document))
-        available = ledger.lot.available if ledger else lot.available
-        lots.append(msgspec.structs.replace(lot, record_state=row.state, available=available))
+    held_learner(tx, learner)
     return Balances(
         lines=tuple(
             BalanceLine(
@@ -197,7 +188,7 @@ def _balance(tx: Transaction, learner: str, as_of: date) -> Balances:
                 available=line.available,
                 records=line.lots,
             )
-            for line in balances_of(lots, as_of)
+            for line in balances_held(tx, tx.credits.records.of(learner, limit=RECORDS_PER_LEARNER_MAX), as_of)
         )
     )
 

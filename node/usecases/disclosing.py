@@ -37,8 +37,8 @@ class LearnerUnknown(NotFound):
 
 class LearnerGone(Conflict):
     code = "LLN-1380"
-    zh = "这个学习账户已迁走或已注销，不能再改动或使用。"
-    en = "The account has moved away or was erased; nothing more can be done with it here."
+    zh = "这个学习账户正在迁移、已迁走或已注销，不能再改动或使用。"
+    en = "The account is moving, has moved away or was erased; nothing more can be done with it here."
 
 
 class ConsentUnknown(NotFound):
@@ -75,7 +75,13 @@ def keep_secret(tx: Transaction, randomness: Randomness) -> None:
 
 
 def pseudonym_for(tx: Transaction, learner: str, node: NodeName) -> Subject:
-    """By whom `node` knows a learner of ours, written down the first time; the same ever after."""
+    """By whom `node` knows a learner of ours, written down the first time; the same ever after.
+
+    A learner who came from another home is known by the pseudonym they brought along.
+    """
+    brought = next((one.id for one in rows_of(tx.credits.pseudonyms, learner) if one.state == node), None)
+    if brought is not None:
+        return brought
     secret = tx.notes.get(SECRET_NOTE)
     assert secret is not None, "accounts are written after the secret"  # noqa: S101  # registering keeps that order
     subject = subject_for(secret, learner, node)
@@ -95,6 +101,16 @@ def active_learner(tx: Transaction, learner: str) -> LearnerRow:
     if row is None:
         raise LearnerUnknown(learner)
     if row.state != "active":
+        raise LearnerGone(learner, row.state)
+    return row
+
+
+def held_learner(tx: Transaction, learner: str) -> LearnerRow:
+    """The account, also one that moves or has moved, to be read; raises LearnerUnknown, LearnerGone."""
+    row = tx.credits.learners.get(learner)
+    if row is None:
+        raise LearnerUnknown(learner)
+    if row.state == "erased":
         raise LearnerGone(learner, row.state)
     return row
 

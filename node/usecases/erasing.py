@@ -96,6 +96,8 @@ def _account(tx: Transaction, learner: str) -> LearnerRow:
     account = tx.credits.learners.get(learner)
     if account is None:
         raise LearnerUnknown(learner)
+    if account.state == "moving":
+        raise CaseUnderWay(learner, "it is moving to another home")
     waiting = sum(request.state not in SETTLED for request in rows_of(tx.credits.requests, learner))
     if waiting:
         raise CaseUnderWay(learner, f"{waiting} under way")
@@ -111,6 +113,7 @@ def _going(tx: Transaction) -> dict[str, Any]:
         "disclosure": shelves.disclosures,
         "proof": shelves.proofs,
         "request": shelves.requests,
+        "move": shelves.moves,
     }
 
 

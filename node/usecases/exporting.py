@@ -13,7 +13,7 @@ import msgspec
 
 from node.desk.learners import LearnerExport, LearnerNamed
 from node.ports import Clock, Store, Transaction
-from node.ports.crediting import LearnerRow, RecordRow, RequestRow
+from node.ports.crediting import LearnerRow, MoveRow, RecordRow, RequestRow
 from node.usecases.disclosing import LearnerUnknown, consent_in, rows_of, shown
 
 Format = Callable[[LearnerRow, Sequence[RecordRow]], Mapping[str, bytes]]
@@ -50,6 +50,7 @@ class Exporting:
             "consents.json": _json([{"consent": consent_in(row), "shown": shown(row, now_ms)} for row in consents]),
             "disclosures.json": _json(list(rows_of(tx.credits.disclosures, learner))),
             "proofs.json": _json(list(rows_of(tx.credits.proofs, learner))),
+            "moves.json": _json(list(map(_move, rows_of(tx.credits.moves, learner)))),
             "requests.json": _json(list(map(_request, rows_of(tx.credits.requests, learner)))),
         }
         files |= {f"credentials/{record.id.removeprefix('urn:uuid:')}.json": record.document for record in records}
@@ -69,6 +70,11 @@ def _request(row: RequestRow) -> dict[str, object]:
     """A request with its documents as the JSON they are."""
     told: dict[str, object] = msgspec.to_builtins(row)
     return told | {"request": msgspec.Raw(row.request or b"null"), "news": msgspec.Raw(row.news or b"null")}
+
+
+def _move(row: MoveRow) -> dict[str, object]:
+    told: dict[str, object] = msgspec.to_builtins(row)
+    return told | {"document": msgspec.Raw(row.document or b"null")}
 
 
 def _json(value: object) -> bytes:
@@ -108,6 +114,8 @@ pseudonyms.json    其他节点认识您所用的代称，各不相同
                    the names by which other nodes know you, another one for each
 proofs.json        学习成果证明的编号
                    codes of proofs of learning outcomes
+moves.json         账户在节点之间的迁移
+                   moves of the account between nodes
 requests.json      您提出的转换申请，以及对方的答复
                    the conversions you asked for, and what was answered
 """

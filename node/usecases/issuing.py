@@ -118,7 +118,7 @@ class Issuing:
         made = credit_bank.grant(row.id, amount=row.hundredths, unit=row.unit, at_ms=now_ms)
         row = self._ledgering.issued(tx, row, made, by=draft.by)
         if draft.home != self._identity.name:
-            self._send_home(tx, row, now_ms)
+            send_home(tx, row, now_ms)
         return row
 
     def _take_slot(self, tx: Transaction) -> StatusSlot:
@@ -137,12 +137,14 @@ class Issuing:
     def _draw(self, list_id: str) -> StatusSlot:
         return StatusSlot(list=list_id, index=int.from_bytes(self._randomness.token(4), "big") % SLOTS)
 
-    def _send_home(self, tx: Transaction, row: RecordRow, now_ms: int) -> None:
-        [event] = tx.credits.events.of(row.id, limit=1)
-        sent = SentRecord(
-            credential=row.document.decode(), event=event.document.decode(), salt=event.salt, log_index=event.log_index
-        )
-        tx.outbox.add(NodeName(row.home), RECORD_KIND, canonical.encode(sent), f"record.{row.id}", now_ms)
+
+def send_home(tx: Transaction, row: RecordRow, now_ms: int) -> None:
+    """A record that this node issued, to the learner's home; the same again arrives once."""
+    [event] = tx.credits.events.of(row.id, limit=1)
+    sent = SentRecord(
+        credential=row.document.decode(), event=event.document.decode(), salt=event.salt, log_index=event.log_index
+    )
+    tx.outbox.add(NodeName(row.home), RECORD_KIND, canonical.encode(sent), f"record.{row.id}", now_ms)
 
 
 def lists_begun(tx: Transaction) -> int:

@@ -21,9 +21,11 @@ from federation.naming import NodeName
 from federation.short_ids import ID_BYTES, write_id
 from node.desk.conversions import ConvertAsked, Previewed, RequestActAsked, Requests, RequestsAsked, RequestState
 from node.ports import Clock, CreditPeers, Delivered, Identity, OutboxItem, Outcome, Randomness, Store, Transaction
-from node.ports.crediting import CreditEventRow, RecordRow, RequestRow
+from node.ports.crediting import CreditEventRow, RequestRow
 from node.usecases.disclosing import disclose
+from node.usecases.homing import Homing
 from node.usecases.issuing import SentRecord
+from node.usecases.recounting import held_row
 
 NEWS_BYTES_MAX: Final = 262_144
 APPLY_KIND: Final = "credit.apply"
@@ -70,6 +72,7 @@ class Requesting:
         keys_of: KeysOf,
         previews: CreditPeers,
         waits: Callable[[], Waits],
+        homing: Homing,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -78,6 +81,7 @@ class Requesting:
         self._keys_of = keys_of
         self._previews = previews
         self._waits = waits
+        self._homing = homing
 
     # --- what our people ask -----------------------------------------------------------------------------------------
 
@@ -238,6 +242,10 @@ class Requesting:
         account = tx.credits.pseudonyms.get(record.subject)
         if account is None or account.state != sender:
             raise NotOurLearner(record.id, "the subject is nobody here, or somebody else's")
+        learner = tx.credits.learners.get(account.owner)
+        if learner is not None and learner.state == "moved":
+            self._homing.tell_moved(tx, sender, record.subject, learner)
+            return b"{}"
         held = tx.credits.records.get(record.id)
         if held is not None:
             if held.sha256 != verified.sha256:
@@ -255,31 +263,6 @@ class Requesting:
         tx.credits.events.put([event])
         tx.credits.records.put([held_row(verified, owner=account.owner, home=self._identity.name, now_ms=now_ms)])
         return b"{}"
-
-
-def held_row(verified: VerifiedCredential, *, owner: str, home: NodeName, now_ms: int) -> RecordRow:
-    """A record of another issuer, as it is held for a learner of this node."""
-    record = verified.record
-    return RecordRow(
-        id=record.id,
-        owner=owner,
-        document=verified.document,
-        sha256=verified.sha256,
-        issuer=record.issuer.node,
-        home=home,
-        is_own=False,
-        achievement=record.achievement.id,
-        unit=record.amount.unit,
-        hundredths=record.amount.hundredths,
-        achieved_on=record.achieved_on,
-        valid_until_ms=record.valid_until_ms,
-        slot=record.status,
-        converted_from=tuple(one.id for one in record.conversion.sources) if record.conversion else (),
-        supersedes=record.supersedes or "",
-        events=1,
-        issued_at_ms=record.valid_from_ms,
-        changed_at_ms=now_ms,
-    )
 
 
 def _request(tx: Transaction, request_id: str) -> RequestRow:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from federation.errors import Conflict, PeerRefused
+from federation.errors import Conflict, NotAllowed, PeerRefused
 from federation.naming import NodeName
 from node.ports import Answered, Delivered, OutboxItem, Outcome, PutOff, Refused, Sending, Settles, Transaction
 from node.ports.posting import BATCH_BYTES_MAX, BATCH_ITEMS_MAX, TOLD_CHARS_MAX
@@ -32,6 +32,12 @@ class ReceiverRevoked(PeerRefused):
     code = "LLN-2671"
     zh = "接收的节点已被其上级撤销，发给它的消息不再发送。"
     en = "The receiving node has been revoked by its authority; what was for it is not sent any more."
+
+
+class ItemDropped(NotAllowed):
+    code = "LLN-1467"
+    zh = "本节点的工作人员已将这条消息从待发箱中删除，不再发送。"
+    en = "The people of this node have dropped the item from the outbox; it is not sent any more."
 
 
 # --- what is sent --------------------------------------------------------------------------------------------------

@@ -11,9 +11,10 @@ from node.assembly import Node
 from node.ports import Delivered, Refused
 from node.storage.errors import StoreClosed
 from node.usecases import receiving
-from node.usecases.clearing import ItemDropped, NothingByThatName, SeveralByThatId
+from node.usecases.clearing import NothingByThatName, SeveralByThatId
 from node.usecases.posting import NoSuchItem, StillOnItsWay
 from node.usecases.receiving import KindUnknown, OtherContent
+from node.usecases.settling import ItemDropped
 from tests.support.live_nodes import ROOT, network, until
 
 COUNTY, SCHOOL = NodeName(f"county.{ROOT}"), NodeName(f"school1.{ROOT}")
