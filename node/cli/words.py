@@ -218,6 +218,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "erase.disclosure": ("提供记录", "disclosures"),
     "erase.proof": ("学习成果证明", "proofs"),
     "erase.request": ("转换申请", "conversion requests"),
+    "erase.move": ("迁移记录", "moves"),
     "erase.record": ("他处颁发的学分记录副本", "copies of records issued elsewhere"),
     "consent.active": ("有效", "active"),
     "consent.used": ("已用", "used"),

@@ -231,10 +231,12 @@ class MoveRow(Kept, frozen=True, kw_only=True):
     `state`: at the old home sent, stopped (nobody knows whether it arrived), moved or declined; at the new one open,
     taken or declined. `document`: what was handed over, as signed. A record that has arrived before its account is a
     row of its own: `part/`, code and record; `owner`: the code; `state`: why it cannot be believed, or nothing.
+    `parts`: how many of them a code has.
     """
 
     node: str
     document: bytes = b""
+    parts: int = 0
     until_ms: int = 0
     at_ms: int
     zh: str = ""

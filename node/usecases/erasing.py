@@ -119,6 +119,9 @@ def _going(tx: Transaction) -> dict[str, Any]:
 
 def _erase(tx: Transaction, account: LearnerRow, now_ms: int) -> None:
     subjects = {pseudonym.state: pseudonym.id for pseudonym in rows_of(tx.credits.pseudonyms, account.id)}
+    for move in list(rows_of(tx.credits.moves, account.id)):
+        for part in list(rows_of(tx.credits.moves, move.id.partition("/")[2])):
+            tx.credits.moves.drop(part.id)
     for shelf in _going(tx).values():
         for row in list(rows_of(shelf, account.id)):
             shelf.drop(row.id)

@@ -64,6 +64,12 @@ class TooMuchToMove(Conflict):
     en = "The account has more records, pseudonyms or consents than can be handed over at once."
 
 
+class CodeTaken(Conflict):
+    code = "LLN-1357"
+    zh = "这个迁移码已用于另一个账户或另一个节点。请在新节点重新取得（lln learner welcome）。"
+    en = "The code was used for another account, or to another node. Make a new one there with lln learner welcome."
+
+
 class NowhereToMove(InvalidInput):
     code = "LLN-1150"
     zh = "学习账户已经在这个节点，不必迁移。"
@@ -108,7 +114,7 @@ class Relocating:
         """Hand an account over, once; the same again sends again what was stopped. Waits a little for the answer.
 
         Raises LearnerUnknown, LearnerGone, ConsentUnknown, ConsentLacking, ConversionHoldsUp, TooMuchToMove,
-        NowhereToMove.
+        NowhereToMove, CodeTaken.
         """
         await self._store.write(lambda tx: self._move(tx, asked))
         with contextlib.suppress(Unavailable):
@@ -117,7 +123,9 @@ class Relocating:
 
     def _move(self, tx: Transaction, asked: LearnerMoveAsked) -> None:
         held = tx.credits.moves.get(_key(asked.code))
-        if held is not None and (held.owner, held.node) == (asked.learner, asked.to):
+        if held is not None:
+            if (held.owner, held.node) != (asked.learner, asked.to):
+                raise CodeTaken(asked.learner)
             self._again(tx, held)
             return
         if asked.to == self._identity.name:

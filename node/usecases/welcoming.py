@@ -19,6 +19,7 @@ from federation.relocation import (
     ACCOUNT_PURPOSE,
     CODE_LIFE_MS,
     HANDED_BYTES_MAX,
+    RECORDS_MAX,
     HandedAccount,
     HandedRecord,
     MoveAnswer,
@@ -103,7 +104,7 @@ class Welcoming:
 
         def unit(tx: Transaction) -> bytes:
             arrival = tx.credits.moves.get(_key(handed.code))
-            if arrival is None or arrival.state != "open" or arrival.node != sender:
+            if arrival is None or arrival.state != "open" or arrival.node != sender or arrival.parts >= RECORDS_MAX:
                 return b"{}"
             record = credentials.read(handed.credential.encode())
             part = MoveRow(
@@ -114,7 +115,7 @@ class Welcoming:
                 document=document,
                 at_ms=self._clock.now_ms(),
             )
-            tx.credits.moves.put([part])
+            tx.credits.moves.put([part, msgspec.structs.replace(arrival, parts=arrival.parts + 1)])
             return b"{}"
 
         return unit

@@ -1,7 +1,11 @@
 """A learner moves from one home to another through whole running nodes; what is said of their records follows them."""
 
-import pytest
+import asyncio
 
+import pytest
+from click.testing import CliRunner
+
+from node.cli.main import main
 from tests.rpc.test_live_credits import RULE, learner_with_record
 from tests.support.live_nodes import Network, until
 
@@ -49,20 +53,45 @@ async def consented(home, learner, to, purpose="transfer", **said):
     return given.id
 
 
+async def typed(network, name, *words, code=0):
+    arguments = ["--home", str(network.folder / name), "--ui", "en", *words]
+    done = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
 async def moved(network, learner):
     """The learner registers at the new home and takes its code to the old one; the new account."""
     old, new = network[OLD], network[NEW]
     account = (await new.ask("learner.register", written={"name": "沈小满", "birth_date": "1961-03-05"})).id
-    code = (await new.ask("learner.welcome", learner=account, node=OLD)).code
+    welcomed = await typed(network, NEW, "learner", "welcome", account, "--from", OLD)
+    code = welcomed.splitlines()[-1]
+    consent = await consented(old, learner, NEW)
+    command = ("learner", "move", learner, "--to", NEW, "--consent", consent, "--code")
+    assert "still here" in await typed(network, OLD, *command, code[:-1] + ("0" if code[-1] != "0" else "1"), code=1)
     consent = await consented(old, learner, NEW)
     asked = {"learner": learner, "to": NEW, "code": code, "consent": consent}
-    await old.ask("learner.move", **asked)
+    await typed(network, OLD, "learner", "move", learner, "--to", NEW, "--consent", consent, "--code", code.lower())
 
     async def gone():
         return (await old.ask("learner.show", learner=learner)).state == "moved"
 
     await until(gone, "the answer of the new home")
     return account, asked
+
+
+def _command(asked):
+    return (
+        "learner",
+        "move",
+        asked["learner"],
+        "--to",
+        asked["to"],
+        "--code",
+        asked["code"],
+        "--consent",
+        asked["consent"],
+    )
 
 
 async def test_an_account_moves_with_all_that_is_in_it_and_news_follows_it(network):
@@ -77,6 +106,8 @@ async def test_an_account_moves_with_all_that_is_in_it_and_news_follows_it(netwo
     assert {row.id: row.issuer for row in listed.records} == {own: OLD, foreign: OTHER}
     assert await new.ask("credit.balance", learner=account) == before
     assert await old.ask("credit.balance", learner=learner) == before
+    assert "can only be read" in await typed(network, OLD, *_command(asked))
+    assert f"moved to          {NEW}" in await typed(network, OLD, "learner", "show", learner)
     told = await old.ask("learner.move", **asked)
     assert (told.state, told.to, told.records) == ("moved", NEW, 2)
     with pytest.raises(Exception, match="LLN-1380"):
