@@ -9,13 +9,14 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from federation.errors import Unavailable
+from federation.errors import RemoteFault, Unavailable
 from federation.naming import NodeName
 from federation.timestamps import day_in_china
 from node import desk
@@ -33,6 +34,13 @@ ARRIVAL_TIMEOUT_S: Final = 60.0
 RULE: Final = ("demo", "credits", "haining-community.toml")
 EXIT_CODES: Final = {"valid": 0, "revoked": 23}
 """Of `lln credit verify`, by outcome (`federation/credential_verdicts.py`)."""
+VERIFYING: Final = {
+    "valid": (
+        "任何人都能核验：证明文件自带签名、证书链、状态列表和存证，只需网络的根证书，不必联网",
+        "anybody can verify it: signature, chain, status and log proof come in one file; no network, only its root",
+    ),
+    "revoked": ("撤销之后再出的证明文件，核验结果不同", "a proof made after the revocation says so"),
+}
 _IDS: Final = {
     "learner": re.compile(r"\bL[0-9A-HJKMNP-TV-Z]{16}\b"),
     "consent": re.compile(r"\bC[0-9A-HJKMNP-TV-Z]{16}\b"),
@@ -185,22 +193,34 @@ class _Traveller:
         return request, record_id
 
     async def _verify(self, record: str, about: str, outcome: str) -> None:
-        """A bundle carries the proof of everything along, so whoever is handed it asks nobody to believe it."""
+        """A bundle carries the proof of everything along: whoever has it and the network's root asks nobody."""
         if not {"bundle", "verify"} <= credit.commands.keys():
             return
-        self._say(
-            "任何人都能核验：证明文件自带签名、证书链、状态列表和存证，无须联网",
-            "anybody can verify it: signature, chain, status list and log proof come in one file, without a network",
-        )
+        self._say(*VERIFYING[outcome])
+        await _until(partial(self._witnessed, record), record)
         file = self._folder / f"{about}.json"
-        await self._type(HOME, "credit", "bundle", record, "-o", str(file), expects="")
-        await self._type(STRANGER, "credit", "verify", str(file), expects="", exit_code=EXIT_CODES[outcome])
-        told = await self._federation.ask(
-            STRANGER, "credit.verify", desk.VerifyAsked(text=file.read_text("utf-8")), desk.Verdicts
-        )
+        root = self._federation.home(STRANGER) / "trust" / "root.pem"
+        await self._type(HOME, "credit", "bundle", record, "-o", str(file), expects=file.name)
+        verify = ("credit", "verify", str(file), "--root", str(root))
+        await self._type(STRANGER, *verify, expects="2.5", exit_code=EXIT_CODES[outcome])
+        _, told = await _run("--home", str(self._federation.home(STRANGER)), "--json", *verify)
         self._verifications.append(
-            Verification(about=about, by=STRANGER, exit_code=self._typed[-1].exit_code, verdicts=told.verdicts)
+            Verification(
+                about=about,
+                by=STRANGER,
+                exit_code=self._typed[-1].exit_code,
+                verdicts=msgspec.json.decode(told, type=desk.Verdicts).verdicts,
+            )
         )
+
+    async def _witnessed(self, record: str) -> bool:
+        """Whether the offline proof can be made: its log entry has been cosigned by the authority above."""
+        asked = desk.ExportAsked(id=record, form="bundle")
+        try:
+            await self._federation.ask(HOME, "credit.export", asked, desk.Exported)
+        except RemoteFault:
+            return False
+        return True
 
     async def _revoke(self, learner: str, record: str, derived: str) -> None:
         self._say(

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from node.cli.credits import credit
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -58,6 +60,8 @@ def _check_credits(journey):
     assert [one["state"] for one in (source, derived)] == ["revoked", "revoked"]
     assert source["consumed"] == source["hundredths"] == derived["hundredths"] == 250
     assert [(one["state"], one["results"]) for one in journey["conversions"]] == [("converted", [derived["id"]])]
+    outcomes = [one["verdicts"][0]["outcome"] for one in journey["verifications"]]
+    assert outcomes == (["valid", "revoked"] if {"bundle", "verify"} <= credit.commands.keys() else [])
 
 
 def test_another_catalogue_is_loaded_and_found(tmp_path):

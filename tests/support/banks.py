@@ -24,13 +24,11 @@ from tests.support.identities import identity_of
 from tests.support.machine import CountedRandomness, HandClock
 
 
-class NotYet(Unavailable):
-    """The post of a test goes when the test says so."""
-
-
 class _Waits:
+    """The post of a test goes when the test says so, and never while somebody waits."""
+
     async def settled(self, to, item_id, timeout_s):
-        raise NotYet(item_id)
+        raise Unavailable(item_id)
 
 
 class BankNode:
