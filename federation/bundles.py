@@ -43,8 +43,6 @@ from federation.timestamps import MS_MAX
 
 FORMAT: Final = "lln-bundle-v1"
 BUNDLE_BYTES_MAX: Final = 2 * 1024 * 1024
-ISSUING_KINDS: Final = frozenset({"issue", "convert"})
-"""Events by which a credential comes into being."""
 
 _Certificate = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]+=*$", max_length=8_192)]
 
@@ -229,14 +227,10 @@ def _is_logged(
         document, salt = bundle.event.encode(), credit_log.salt_from_text(bundle.salt)
         if not isinstance(entry, EventCommitted) or not credit_log.opens(entry, document, salt):
             return False
-        event = credit_log.read_event(document)
+        is_issue = credit_log.is_issue_of(document, credential.record.id, credential.sha256)
     except (BadLog, MalformedCreditEntry, ValueError):
         return False
-    return (
-        event.kind in ISSUING_KINDS
-        and entry.issuer == node.name
-        and (event.credential, event.sha256) == (credential.record.id, credential.sha256)
-    )
+    return is_issue and entry.issuer == node.name
 
 
 def _verified_list(text: str) -> VerifiedStatusList | None:

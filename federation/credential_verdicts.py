@@ -5,6 +5,7 @@ not: finding the answers out: signatures (`credentials.py`), standing of the iss
 (`log_proofs.py`).
 """
 
+from collections.abc import Collection
 from typing import Final, Literal
 
 import msgspec
@@ -13,10 +14,13 @@ from federation.credit_records import CreditRecord
 from federation.status_lists import Purpose, VerifiedStatusList, sister_of
 
 Signature = Literal["good", "bad", "unverified"]
-IssuerStanding = Literal["admitted", "unknown"]
-"""`admitted`: the key was the issuer's, and the node admitted, when it signed."""
-Bit = Literal["clear", "raised", "unknown"]
-"""`unknown`: no list, a stale one, or another issuer's. A raised bit counts however old the list: see `bit_of`."""
+IssuerStanding = Literal["admitted", "unknown", "unreachable"]
+"""`admitted`: the key was the issuer's, and the node admitted, when it signed. `unreachable`: nobody could be asked."""
+Bit = Literal["clear", "raised", "unknown", "unreachable"]
+"""`unknown`: no list, a stale one, or another issuer's; `unreachable`: so because the issuer does not answer.
+
+A raised bit counts however old the list: see `bit_of`.
+"""
 Dates = Literal["within", "early", "late"]
 Inclusion = Literal["proven", "unproven", "disproven"]
 Outcome = Literal[
@@ -29,6 +33,7 @@ Outcome = Literal[
     "expired",
     "suspended",
     "status_unknown",
+    "issuer_offline",
 ]
 
 
@@ -75,6 +80,9 @@ _TABLE: Final[tuple[tuple[str, str, Outcome], ...]] = (
     ("dates", "late", "expired"),
     ("dates", "early", "not_yet_valid"),
     ("suspension", "raised", "suspended"),
+    ("issuer", "unreachable", "issuer_offline"),
+    ("revocation", "unreachable", "issuer_offline"),
+    ("suspension", "unreachable", "issuer_offline"),
     ("revocation", "unknown", "status_unknown"),
     ("suspension", "unknown", "status_unknown"),
 )
@@ -100,8 +108,13 @@ _WORDING: Final[dict[Outcome, _Wording]] = {
     "suspended": _Wording(26, "颁发者已暂停该记录，请向颁发者了解情况。", "Its issuer has suspended it; ask there."),
     "status_unknown": _Wording(
         27,
-        "签名成立，但无法得知最新状态：颁发者离线或状态列表已过期。请稍后再核验。",
-        "The signature is good, but its status is unknown: the issuer is offline or its list is old. Try later.",
+        "签名成立，但手头的状态列表已过期或不是颁发者的，无法得知最新状态。请联网后再核验。",
+        "The signature is good, but the status list at hand is old or not the issuer's. Verify again with a network.",
+    ),
+    "issuer_offline": _Wording(
+        28,
+        "签名成立，但现在联系不上颁发者或为其作证的节点，无法得知最新状态。请稍后再核验。",
+        "The signature is good, but neither its issuer nor who vouches for it can be reached just now. Try later.",
     ),
 }
 
@@ -123,8 +136,17 @@ def dates_of(record: CreditRecord, as_of_ms: int) -> Dates:
     return "within"
 
 
-def bit_of(record: CreditRecord, purpose: Purpose, held: VerifiedStatusList | None, as_of_ms: int) -> Bit:
+def bit_of(
+    record: CreditRecord,
+    purpose: Purpose,
+    held: VerifiedStatusList | None,
+    as_of_ms: int,
+    *,
+    successors: Collection[str] = (),
+) -> Bit:
     """What a status list says of a record; a record without a slot is never revoked by list.
+
+    `successors`: keys (`did:key`) that have since taken the place of the one that signed, after a machine was replaced.
 
     A stale list that has the revocation bit raised still tells: revocation is for ever. A suspension may have been
     lifted since, and a bit that is not raised may have been raised since: there a stale list is `unknown`.
@@ -133,7 +155,7 @@ def bit_of(record: CreditRecord, purpose: Purpose, held: VerifiedStatusList | No
     if slot is None:
         return "clear"
     expected = slot.list if purpose == "revocation" else sister_of(slot.list)
-    if held is None or held.statuses.id != expected or held.issuer.did != record.issuer.did:
+    if held is None or held.statuses.id != expected or held.issuer.did not in (record.issuer.did, *successors):
         return "unknown"
     is_raised = held.statuses.is_raised(slot.index)
     if is_raised and purpose == "revocation" and held.statuses.valid_from_ms <= as_of_ms:

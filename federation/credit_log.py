@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from federation import canonical
+from federation import canonical, merkle
 from federation.canonical import MalformedDocument
 from federation.catalogue import EpochMs, Salt
 from federation.credit_records import Achievement, CredentialId
@@ -48,6 +48,8 @@ EventKind = Literal[
     "recognise",
 ]
 
+ISSUING_KINDS: Final = frozenset({"issue", "convert"})
+"""Events by which a credential comes into being."""
 _PURPOSE: Final = "credit-event"
 
 
@@ -169,6 +171,20 @@ def opens(entry: EventCommitted, event_document: bytes, salt: bytes) -> bool:
         return False
     event = read_event(event_document)
     return event.kind == entry.kind and event.at_ms - event.at_ms % DAY_MS == entry.day_ms
+
+
+def leaf_of(event_document: bytes, salt: bytes, issuer: NameField) -> bytes:
+    """The leaf hash of the entry that commits to an event; raises MalformedCreditEntry."""
+    document, entry = commit(read_event(event_document), issuer=issuer, salt=salt)
+    if document != event_document:
+        raise MalformedCreditEntry("credit event", "not in the one spelling that is committed to")
+    return merkle.leaf_hash(canonical.encode(entry))
+
+
+def is_issue_of(event_document: bytes, credential: CredentialId, sha256_hex: Sha256Hex) -> bool:
+    """Whether an event says that exactly this credential came into being; raises MalformedCreditEntry."""
+    event = read_event(event_document)
+    return event.kind in ISSUING_KINDS and (event.credential, event.sha256) == (credential, sha256_hex)
 
 
 def salt_to_text(salt: bytes) -> str:

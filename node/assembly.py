@@ -6,7 +6,7 @@ What lives here: wiring. What must not: a decision, files of a home (`opening.py
 
 from functools import cached_property
 
-from node.bank import Bank
+from node.bank import Bank, Knowing
 from node.host.homes import last_backup_ms
 from node.inbound import InboundCatalogue, InboundCredits, InboundDirectory, InboundLogs, InboundPost
 from node.parts import SOFTWARE_VERSION, Parts
@@ -121,6 +121,7 @@ class Node(Parts):
             settings=self.settings,
             peers=self.credit_calls,
             keys_of=self.identifying.keys_of,
+            knowing=Knowing(resolve=self.resolving.resolve, signatory=self.identifying.signatory),
             waits=lambda: self.posting,
         )
 
@@ -141,7 +142,14 @@ class Node(Parts):
 
     @cached_property
     def inbound_credits(self) -> InboundCredits:
-        return InboundCredits(converting=self.bank.converting, listing=self.bank.listing, ruling=self.bank.ruling)
+        bank = self.bank
+        return InboundCredits(
+            converting=bank.converting,
+            listing=bank.listing,
+            ruling=bank.ruling,
+            presenting=bank.presenting,
+            bundling=bank.bundling,
+        )
 
     # --- who is answered ---------------------------------------------------------------------------------------------
 

@@ -6,39 +6,53 @@ is not of the credit bank (`assembly.py`).
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from config.settings import Settings
 from federation.keys import NodeKey
 from federation.naming import NodeName
 from node import desk
-from node.ports import Clock, CreditPeers, Identity, Randomness, Receives, Settles, Store
+from node.formats import wallets
+from node.formats.exports import Exports
+from node.ports import Clock, CreditPeers, Identity, Randomness, Receives, Resolved, Settles, ShownProof, Store
 from node.reception import Doing
 from node.usecases.amending import Amending
+from node.usecases.bundling import Bundling
 from node.usecases.consenting import Consenting
 from node.usecases.converting import Converting
 from node.usecases.crediting import Crediting
 from node.usecases.defining import Defining
 from node.usecases.erasing import Erasing
-from node.usecases.exporting import Exporting, Format
+from node.usecases.exporting import Exporting
 from node.usecases.homing import Homing
+from node.usecases.identifying import Signatory
 from node.usecases.issuing import Issuing
 from node.usecases.ledgering import Ledgering
 from node.usecases.lending import Lending
 from node.usecases.listing import Listing
+from node.usecases.presenting import Presenting
 from node.usecases.registering import Registering
 from node.usecases.relocating import Relocating
+from node.usecases.rendering import Rendering
 from node.usecases.requesting import Requesting, Waits
 from node.usecases.reviewing import Reviewing
 from node.usecases.ruling import Ruling
 from node.usecases.showing import Showing
+from node.usecases.verifying import Sources, Verifying
 from node.usecases.welcoming import Welcoming
 
-EXPORT_FORMATS: tuple[Format, ...] = ()
-"""What an export of a learner's account holds besides our own documents; `node/formats` gives more."""
-
+ASK_TIMEOUT_S: Final = 8.0
 KeysOf = Callable[[NodeName], Awaitable[Sequence[NodeKey]]]
 Loop = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Knowing(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a node is, with its chain, and how it stood at a moment."""
+
+    resolve: Callable[[NodeName, NodeName, int], Awaitable[Resolved]]
+    signatory: Callable[[NodeName, int], Awaitable[Signatory]]
 
 
 class Bank:
@@ -54,6 +68,7 @@ class Bank:
         settings: Settings,
         peers: CreditPeers,
         keys_of: KeysOf,
+        knowing: Knowing,
         waits: Callable[[], Waits],
     ) -> None:
         """`waits`: who knows when an item that was posted has its outcome; asked for late, since it asks this bank."""
@@ -64,6 +79,7 @@ class Bank:
         self._settings = settings
         self._peers = peers
         self._keys_of = keys_of
+        self._knowing = knowing
         self._waits = waits
 
     def doing(self) -> Mapping[str, Doing]:
@@ -92,6 +108,9 @@ class Bank:
             "credit.step": self.amending.step,
             "credit.correct": self.amending.correct,
             "credit.expire": self.amending.expire,
+            "credit.export": self.rendering.export,
+            "credit.prove": self._prove,
+            "credit.verify": self.verifying.verify,
             "rule.publish": self.ruling.publish,
             "rule.adopt": self.ruling.adopt,
             "rule.list": self.ruling.list_rules,
@@ -164,7 +183,7 @@ class Bank:
 
     @cached_property
     def exporting(self) -> Exporting:
-        return Exporting(store=self._store, clock=self._clock, formats=EXPORT_FORMATS)
+        return Exporting(store=self._store, clock=self._clock, formats=(self._exports.account_files,))
 
     @cached_property
     def erasing(self) -> Erasing:
@@ -221,6 +240,78 @@ class Bank:
     def listing(self) -> Listing:
         return Listing(
             store=self._store, clock=self._clock, identity=self._identity, peers=self._peers, keys_of=self._keys_of
+        )
+
+    # --- showing and verifying ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def _exports(self) -> Exports:
+        return Exports(
+            name=self._identity.name,
+            title=self._settings.node.title,
+            signer=self._identity,
+            random=self._randomness.token,
+        )
+
+    @cached_property
+    def presenting(self) -> Presenting:
+        return Presenting(
+            store=self._store, clock=self._clock, randomness=self._randomness, own_name=self._identity.name
+        )
+
+    @cached_property
+    def bundling(self) -> Bundling:
+        return Bundling(
+            store=self._store,
+            identity=self._identity,
+            resolve=self._knowing.resolve,
+            fetch=self.listing.fetch,
+            ask=lambda node, index, leaf: self._peers.inclusion(node, index, leaf, timeout_s=ASK_TIMEOUT_S),
+        )
+
+    @cached_property
+    def rendering(self) -> Rendering:
+        return Rendering(
+            store=self._store,
+            clock=self._clock,
+            identity=self._identity,
+            writers=self._exports.writers(),
+            bundle=self.bundling.bundle,
+            proof_of=self.presenting.records_of,
+        )
+
+    @cached_property
+    def verifying(self) -> Verifying:
+        return Verifying(
+            store=self._store,
+            clock=self._clock,
+            identity=self._identity,
+            sources=Sources(
+                signatory=self._knowing.signatory,
+                keys_of=self._keys_of,
+                fetch=self.listing.fetch,
+                inclusion=self.bundling.inclusion,
+                proof=self._look,
+            ),
+            rdf=wallets.installed_canonicaliser,
+        )
+
+    async def _look(self, node: NodeName, code: str) -> ShownProof:
+        if node == self._identity.name:
+            return await self.presenting.look(node, code)
+        return await self._peers.proof(node, code, timeout_s=ASK_TIMEOUT_S)
+
+    async def _prove(self, asked: desk.ProofAsked) -> desk.ProofMade:
+        proof = await self.presenting.prove(asked)
+        told = desk.ProofMade(until_ms=proof.consent.expires_at_ms, zh=proof.consent.zh, en=proof.consent.en)
+        if not proof.code:
+            return told
+        return msgspec.structs.replace(
+            told,
+            code=proof.code,
+            where=self._exports.where(proof.code),
+            consent=proof.consent.id,
+            qr=self._exports.qr(proof.code),
         )
 
     # --- rules and conversions ---------------------------------------------------------------------------------------

@@ -21,15 +21,18 @@ from node.ports import (
     PostItem,
     PushReceipt,
     Resolved,
+    ShownProof,
     Write,
 )
 from node.usecases.accepting import Accepting, with_own_holding
 from node.usecases.admitting import Admitting
 from node.usecases.answering import Answering
+from node.usecases.bundling import Bundling
 from node.usecases.converting import Converting
 from node.usecases.dealings import Dealings
 from node.usecases.listing import Listing
 from node.usecases.moving import Moving
+from node.usecases.presenting import Presenting
 from node.usecases.receiving import Receiving
 from node.usecases.resolving import Resolving
 from node.usecases.ruling import Ruling
@@ -42,8 +45,8 @@ class InboundDirectory:
         self._admitting = admitting
         self._moving = moving
 
-    async def resolve(self, caller: NodeName, name: NodeName, hops_left: int) -> Resolved:
-        return await self._resolving.resolve(caller, name, hops_left)
+    async def resolve(self, caller: NodeName, name: NodeName, hops_left: int, at_ms: int) -> Resolved:
+        return await self._resolving.resolve(caller, name, hops_left, at_ms)
 
     async def renew(
         self, caller: NodeName, signing_request: bytes, write: Write[tuple[bytes, ...]]
@@ -87,7 +90,11 @@ class InboundLogs:
 
 
 class InboundCredits:
-    def __init__(self, *, converting: Converting, listing: Listing, ruling: Ruling) -> None:
+    def __init__(
+        self, *, converting: Converting, listing: Listing, ruling: Ruling, presenting: Presenting, bundling: Bundling
+    ) -> None:
+        self._presenting = presenting
+        self._bundling = bundling
         self._converting = converting
         self._listing = listing
         self._ruling = ruling
@@ -100,6 +107,12 @@ class InboundCredits:
 
     async def find_rules(self, text: str, limit: int) -> Sequence[bytes]:
         return await self._ruling.answer(text, limit)
+
+    async def proof(self, caller: NodeName, code: str) -> ShownProof:
+        return await self._presenting.look(caller, code)
+
+    async def inclusion(self, log_index: int, leaf_hash: bytes) -> bytes:
+        return await self._bundling.own_inclusion(log_index, leaf_hash)
 
 
 class InboundCatalogue:

@@ -11,6 +11,7 @@ import msgspec
 
 from node import desk
 from node.cli.asking import Asking
+from node.cli.credit_proofs import COMMANDS
 from node.cli.words import china_time, clean, credit_amount, padded, width
 
 BATCH = 1_000
@@ -185,6 +186,8 @@ def _step(name: str, told: str) -> click.Command:
     return step
 
 
+for one in COMMANDS:
+    credit.add_command(one)
 credit.add_command(_step("suspend", "Suspend a record; its credits cannot be used meanwhile."))
 credit.add_command(_step("resume", "Resume a suspended record."))
 credit.add_command(_step("revoke", "Revoke a record for good; everybody concerned is told."))

@@ -240,7 +240,7 @@ class Balances(Document, frozen=True, kw_only=True):
 
 
 class ExportAsked(Document, frozen=True, kw_only=True):
-    """One record, or for a transcript all that a learner has, in a form that others read."""
+    """A record, an account (all that a learner has), or the code of a proof, in a form that others read."""
 
     id: Annotated[str, Meta(min_length=1, max_length=64)]
     form: Form
@@ -255,19 +255,32 @@ class Exported(Document, frozen=True, kw_only=True):
 
 
 class ProofAsked(Document, frozen=True, kw_only=True):
-    """A proof of outcomes 学习成果证明 with a code that others can look up until it ends or is withdrawn."""
+    """A proof of outcomes 学习成果证明 with a code that others can look up until it ends or is withdrawn.
+
+    `confirmed` only after learner or guardian have read the words they agree to; without it they are only told.
+    """
 
     learner: Annotated[str, Meta(min_length=1, max_length=64)]
     records: Annotated[tuple[RecordId, ...], Meta(min_length=1, max_length=100)]
     days: Annotated[int, Meta(ge=1, le=3_650)] = 90
+    by_guardian: bool = False
+    confirmed: bool = False
 
 
 class ProofMade(Document, frozen=True, kw_only=True):
-    """`code` is given to whoever may look; `qr` an SVG picture of where to look."""
+    """`code` is given to whoever may look, `where` is what they type: CODE@NODE; `qr` is that as an SVG picture.
 
-    code: str
+    `consent` ends the proof when it is withdrawn; `zh` and `en` are the words that were, or would be, agreed to. Code
+    and consent are empty where nothing was confirmed.
+    """
+
+    code: str = ""
+    where: str = ""
+    consent: str = ""
     until_ms: int
-    qr: str
+    qr: str = ""
+    zh: str
+    en: str
 
 
 class VerifyAsked(Document, frozen=True, kw_only=True):
@@ -298,6 +311,7 @@ class Verdict(Document, frozen=True, kw_only=True):
     hundredths: int = 0
     unit: str = ""
     achieved_on: date | None = None
+    id: str = ""
     status_as_of_ms: int | None = None
 
 

@@ -11,8 +11,8 @@ from federation.catalogue import BilingualLine
 from federation.credit_records import CreditRecord
 from federation.credits import OutcomeKind
 from federation.open_badges import to_decimal
+from federation.short_codes import grouped
 from node.formats.elmo import result_label
-from node.formats.short_codes import grouped
 from node.formats.transcripts import Transcript
 
 _CHINA: Final = timezone(timedelta(hours=8))

@@ -8,6 +8,7 @@ functions below import it.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from federation import credentials, document_proofs
@@ -33,6 +34,15 @@ def export(document: bytes, signer: Signer, created_ms: int) -> bytes:
     return document_proofs.add_proof(
         document, signer, created_ms, suite=RDFC, canonicalise=graph_canonicaliser(), in_front=True
     )
+
+
+@cache
+def installed_canonicaliser() -> Canonicalise | None:
+    """`graph_canonicaliser`, or None where its packages are not installed: then graphs are not verified here."""
+    try:
+        return graph_canonicaliser()
+    except WalletSupportMissing:
+        return None
 
 
 def graph_canonicaliser(more_contexts: Mapping[str, dict[str, Any]] | None = None) -> Canonicalise:

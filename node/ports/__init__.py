@@ -17,6 +17,8 @@ from node.ports.peering import (
     Resolved,
     Road,
     RoadTried,
+    ShownProof,
+    ShownRecord,
 )
 from node.ports.posting import (
     Answered,
@@ -99,6 +101,8 @@ __all__ = [
     "RoadTried",
     "Sending",
     "Settles",
+    "ShownProof",
+    "ShownRecord",
     "StandingRows",
     "Store",
     "StoredLog",

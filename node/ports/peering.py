@@ -36,7 +36,10 @@ class PushReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a name is, as its lowest common authority says; the asker verifies `chain` against its pinned root."""
+    """Who a name is, as its lowest common authority says; the asker verifies `chain` against its pinned root.
+
+    `status_then` and `key_then` (`did:key`): how it stood at the moment that was asked about, empty where none was.
+    """
 
     name: NodeName
     status: str
@@ -45,6 +48,8 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     moved_to: NodeName | None
     confirmed_at_ms: int
     answered_by: NodeName
+    status_then: str = ""
+    key_then: str = ""
 
 
 class LogHeadNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +130,11 @@ class Peers(Protocol):
 
     async def statistics(self, to: NodeName, *, timeout_s: float) -> tuple[bytes, int]: ...
 
-    async def resolve(self, to: NodeName, name: NodeName, hops_left: int, *, timeout_s: float) -> Resolved: ...
+    async def resolve(
+        self, to: NodeName, name: NodeName, hops_left: int, *, timeout_s: float, at_ms: int = 0
+    ) -> Resolved:
+        """Who `name` is; with `at_ms`, also how it stood then."""
+        ...
 
     async def renew(
         self, to: NodeName, signing_request: bytes, operation_id: str, *, timeout_s: float
@@ -143,6 +152,22 @@ class HeldStatusList(msgspec.Struct, frozen=True, kw_only=True):
     fetched_at_ms: int
 
 
+class ShownRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A credential as it is shown to others, with what opens its issuer's commitment to it."""
+
+    credential: bytes
+    event: bytes
+    salt: str
+    log_index: int
+
+
+class ShownProof(msgspec.Struct, frozen=True, kw_only=True):
+    """The credentials behind a short code, and until when it holds."""
+
+    records: tuple[ShownRecord, ...]
+    until_ms: int
+
+
 class CreditPeers(Protocol):
     """Signed calls to other credit banks; errors as `Peers`, nothing is retried."""
 
@@ -151,6 +176,14 @@ class CreditPeers(Protocol):
         ...
 
     async def status_list(self, to: NodeName, list_id: str, *, timeout_s: float) -> HeldStatusList: ...
+
+    async def proof(self, to: NodeName, code: str, *, timeout_s: float) -> "ShownProof":
+        """What a short code of `to` stands for; nothing of it is verified yet."""
+        ...
+
+    async def inclusion(self, to: NodeName, log_index: int, leaf_hash: bytes, *, timeout_s: float) -> bytes:
+        """A tlog-proof of an entry of `to`'s credits log, to be verified before anything is believed of it."""
+        ...
 
     async def find_rules(self, to: NodeName, text: str, limit: int, *, timeout_s: float) -> Sequence[bytes]:
         """Rule documents that `to` finds; to be read before anything is believed of them."""

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 from federation.calls import AdmittedCall
 from federation.naming import NodeName
-from node.ports import HeldStatusList
+from node.ports import HeldStatusList, ShownProof
 from node.rpc import wire
 from node.rpc.services import Service, make_service
 from protos.lln.v1 import credits_pb2
@@ -14,6 +14,8 @@ REQUEST_BYTES_MAX: Final = 262_144
 LIST_CHARS_MAX: Final = 300
 WORDS_CHARS_MAX: Final = 200
 RULES_MAX: Final = 100
+CODE_CHARS_MAX: Final = 16
+LEAF_BYTES_MAX: Final = 32
 
 
 class CreditsInbound(Protocol):
@@ -26,6 +28,14 @@ class CreditsInbound(Protocol):
         ...
 
     async def find_rules(self, text: str, limit: int) -> Sequence[bytes]: ...
+
+    async def proof(self, caller: NodeName, code: str) -> ShownProof:
+        """What a short code of this node stands for; raises ProofUnknown whatever is wrong with the code."""
+        ...
+
+    async def inclusion(self, log_index: int, leaf_hash: bytes) -> bytes:
+        """A tlog-proof from this node's credits log, for an entry whose leaf hash the caller knows."""
+        ...
 
 
 def credits_service(inbound: CreditsInbound) -> Service:
@@ -42,7 +52,26 @@ def credits_service(inbound: CreditsInbound) -> Service:
         limit = wire.within("rules", asked.limit, RULES_MAX)
         return credits_pb2.FindRulesReply(rules=await inbound.find_rules(text, limit))
 
+    async def proof(call: AdmittedCall, asked: credits_pb2.ProofRequest) -> credits_pb2.ProofReply:
+        shown = await inbound.proof(call.caller.name, wire.read_text("code", asked.code, CODE_CHARS_MAX))
+        records = (
+            credits_pb2.ShownRecord(credential=one.credential, event=one.event, salt=one.salt, log_index=one.log_index)
+            for one in shown.records
+        )
+        return credits_pb2.ProofReply(records=records, until_ms=shown.until_ms)
+
+    async def inclusion(_: AdmittedCall, asked: credits_pb2.InclusionRequest) -> credits_pb2.InclusionReply:
+        index = wire.within("index", asked.log_index, wire.NUMBER_MAX)
+        leaf_hash = wire.read_bytes("leaf hash", asked.leaf_hash, LEAF_BYTES_MAX)
+        return credits_pb2.InclusionReply(proof=await inbound.inclusion(index, leaf_hash))
+
     return make_service(
         credits_pb2.DESCRIPTOR.services_by_name["Credits"],
-        {"Preview": preview, "StatusList": status_list, "FindRules": find_rules},
+        {
+            "Preview": preview,
+            "StatusList": status_list,
+            "FindRules": find_rules,
+            "Proof": proof,
+            "Inclusion": inclusion,
+        },
     )

@@ -16,8 +16,8 @@ from protos.lln.v1 import directory_pb2
 
 
 class DirectoryInbound(Protocol):
-    async def resolve(self, caller: NodeName, name: NodeName, hops_left: int) -> Resolved:
-        """Who `name` is, climbing at most `hops_left` times; raises NotFound."""
+    async def resolve(self, caller: NodeName, name: NodeName, hops_left: int, at_ms: int) -> Resolved:
+        """Who `name` is, and was at `at_ms` unless 0, climbing at most `hops_left` times; raises NotFound."""
         ...
 
     async def renew(
@@ -38,7 +38,9 @@ class DirectoryInbound(Protocol):
 def directory_service(inbound: DirectoryInbound) -> Service:
     async def resolve(call: AdmittedCall, asked: directory_pb2.ResolveRequest) -> directory_pb2.ResolveReply:
         hops_left = wire.within("hops", asked.hops_left, wire.HOPS_MAX)
-        return wire.write_resolved(await inbound.resolve(call.caller.name, wire.read_name(asked.name), hops_left))
+        at_ms = wire.within("time", asked.at_ms, wire.NUMBER_MAX)
+        found = await inbound.resolve(call.caller.name, wire.read_name(asked.name), hops_left, at_ms)
+        return wire.write_resolved(found)
 
     async def renew(call: AdmittedCall, asked: directory_pb2.RenewRequest, change: Change) -> None:
         request = wire.read_bytes("signing request", asked.signing_request, wire.SIGNING_REQUEST_BYTES_MAX)

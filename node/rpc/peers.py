@@ -200,8 +200,10 @@ class GrpcPeers:
         asked = catalogue_pb2.StatisticsRequest()
         return await self._ask(to, "/lln.v1.Catalogue/Statistics", asked, timeout_s=timeout_s, read=_STATISTICS)
 
-    async def resolve(self, to: NodeName, name: NodeName, hops_left: int, *, timeout_s: float) -> Resolved:
-        asked = directory_pb2.ResolveRequest(name=name, hops_left=hops_left)
+    async def resolve(
+        self, to: NodeName, name: NodeName, hops_left: int, *, timeout_s: float, at_ms: int = 0
+    ) -> Resolved:
+        asked = directory_pb2.ResolveRequest(name=name, hops_left=hops_left, at_ms=at_ms)
         return await self._ask(to, "/lln.v1.Directory/Resolve", asked, timeout_s=timeout_s, read=_RESOLVED)
 
     async def renew(

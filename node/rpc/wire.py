@@ -28,6 +28,7 @@ STATISTICS_BYTES_MAX: Final = 3 * 1024 * 1024
 HOPS_MAX: Final = 8
 _ENDPOINT_CHARS_MAX: Final = 260
 _VERSION_CHARS_MAX: Final = 32
+_KEY_CHARS_MAX: Final = 80
 _TOLD_CHARS_MAX: Final = 200
 _STATUSES: Final = ("active", "suspended", "revoked", "moved")
 
@@ -131,6 +132,8 @@ def write_resolved(resolved: Resolved) -> directory_pb2.ResolveReply:
         moved_to=resolved.moved_to or "",
         confirmed_at_ms=resolved.confirmed_at_ms,
         answered_by=resolved.answered_by,
+        status_then=resolved.status_then,
+        key_then=resolved.key_then,
     )
 
 
@@ -145,6 +148,8 @@ def read_resolved(message: directory_pb2.ResolveReply) -> Resolved:
         moved_to=read_name(message.moved_to) if message.moved_to else None,
         confirmed_at_ms=within("time", message.confirmed_at_ms, NUMBER_MAX),
         answered_by=read_name(message.answered_by),
+        status_then=read_text("status then", message.status_then, _VERSION_CHARS_MAX),
+        key_then=read_text("key then", message.key_then, _KEY_CHARS_MAX),
     )
 
 

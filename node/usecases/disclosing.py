@@ -176,11 +176,13 @@ def disclose(
     records: Sequence[CredentialId],
     now_ms: int,
     home: NodeName,
+    shown_to: str = "",
 ) -> ConsentGrant:
     """Use a consent for one disclosure, and write down that it was made; a consent for one use is used up by it.
 
-    `recipient`: a node's name, or `bearer` for whoever is shown a proof. `home`: this node. Raises LearnerUnknown,
-    LearnerGone, ConsentUnknown, ConsentLacking, RecordElsewhere, and then nothing is written.
+    `recipient`: a node's name, or `bearer` for whoever is shown a proof; `shown_to`: the node that such a one looked
+    from. `home`: this node. Raises LearnerUnknown, LearnerGone, ConsentUnknown, ConsentLacking, RecordElsewhere, and
+    then nothing is written.
     """
     active_learner(tx, learner)
     row = tx.credits.consents.get(consent_id)
@@ -207,7 +209,7 @@ def disclose(
     shown = DisclosureRow(
         id=f"{consent_id}/{disclosed:06d}",
         owner=learner,
-        recipient=recipient,
+        recipient=shown_to or recipient,
         purpose=purpose,
         consent=consent_id,
         fields=use.fields,

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from federation import directory
+from federation import credit_log, directory
 from federation.checkpoints import add_cosignature, unverified_checkpoint
 from federation.errors import BadLog, PeerRefused, RemoteFault, Unavailable
 from federation.logs import LogId
@@ -19,6 +19,7 @@ from federation.sync import Progress, backoff_s
 from node.ports import Clock, Peers, PushReceipt, Randomness, Store, StoredLog, Transaction
 from node.usecases.cutting import Cutting
 from node.usecases.dealings import Dealings
+from node.usecases.witnessing import WITNESSED_NOTE
 
 RECEIPT_EVERY_S: Final = 1.0
 """While page follows page, what the parent says of the pages before the last is kept no more often than this."""
@@ -201,6 +202,8 @@ class Forwarding:
             tx.logs.put_holding(holding)
         now = tx.logs.get(stored.log)
         same = now is not None and now.note.split(b"\n\n")[0] == stored.note.split(b"\n\n")[0]
+        if receipt.cosignature and stored.log.topic == credit_log.TOPIC:  # a log that grows on keeps its last witness
+            tx.notes.put(WITNESSED_NOTE, add_cosignature(stored.note, receipt.cosignature))
         if receipt.cosignature and now is not None and same:
             tx.logs.confirm(stored.log, add_cosignature(now.note, receipt.cosignature), now.confirmed_at_ms)
 

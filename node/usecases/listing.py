@@ -5,6 +5,7 @@ of others. What must not: raising a bit (`amending.py`), or what a raised bit me
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
@@ -12,7 +13,7 @@ from typing import Final
 import msgspec
 
 from federation import canonical, status_lists
-from federation.errors import LlnError, NotFound, RefusedCall
+from federation.errors import LlnError, NotFound, PeerRefused, RefusedCall
 from federation.keys import NodeKey
 from federation.naming import NodeName, is_within, parent_of
 from federation.status_lists import LIST_BYTES_MAX, Purpose, list_id, sister_of
@@ -49,6 +50,13 @@ class MirroredList(msgspec.Struct, frozen=True, kw_only=True):
     credential: str
 
 
+class FetchedList(msgspec.Struct, frozen=True, kw_only=True):
+    """What could be had of somebody's list, `document` empty where nothing; `is_offline`: its issuer did not answer."""
+
+    document: bytes
+    is_offline: bool
+
+
 class Listing:
     """The one writer of mirrors; own lists are rendered, never stored."""
 
@@ -71,19 +79,25 @@ class Listing:
             raise StatusListUnknown(wanted)
         return HeldStatusList(document=mirror.document, fetched_at_ms=mirror.fetched_at_ms)
 
-    async def fetch(self, issuer: NodeName, wanted: str) -> HeldStatusList:
-        """Somebody's list from its issuer, else from the issuer's parent, else the copy here, as `status_list`."""
-        if issuer == self._identity.name:
-            return await self.status_list(wanted)
-        above = parent_of(issuer, self._identity.root)
-        for holder in (issuer, above):
-            if holder is None or holder == self._identity.name:
-                continue
+    async def fetch(self, issuer: NodeName, wanted: str) -> FetchedList:
+        """Somebody's list from its issuer, else from the issuer's parent, else the copy here, if there is any."""
+        is_offline = False
+        if issuer != self._identity.name:
             try:
-                return await self._peers.status_list(holder, wanted, timeout_s=FETCH_TIMEOUT_S)
-            except LlnError:  # the next one may have it
-                continue
-        return await self.status_list(wanted)
+                held = await self._peers.status_list(issuer, wanted, timeout_s=FETCH_TIMEOUT_S)
+                return FetchedList(document=held.document, is_offline=False)
+            except LlnError as error:  # its parent may have a copy
+                is_offline = not _is_refusal(error)
+            above = parent_of(issuer, self._identity.root)
+            if above is not None and above != self._identity.name:
+                with contextlib.suppress(LlnError):
+                    held = await self._peers.status_list(above, wanted, timeout_s=FETCH_TIMEOUT_S)
+                    return FetchedList(document=held.document, is_offline=is_offline)
+        try:
+            held = await self.status_list(wanted)
+        except StatusListUnknown:
+            return FetchedList(document=b"", is_offline=is_offline)
+        return FetchedList(document=held.document, is_offline=is_offline)
 
     async def take_copy(self, sender: NodeName, document: bytes) -> Unit:
         """A list that a child brings, of its own or from below it; kept, and handed on to the parent.
@@ -160,6 +174,11 @@ class Listing:
 
 def _post(parent: NodeName, document: bytes, item_id: str, now_ms: int, tx: Transaction) -> None:
     tx.outbox.add(parent, MIRROR_KIND, document, item_id, now_ms)
+
+
+def _is_refusal(error: LlnError) -> bool:
+    """Whether the issuer itself has said no, for good."""
+    return isinstance(error, PeerRefused) and not error.retry_after_ms
 
 
 def _purpose_of(wanted: str) -> Purpose:

@@ -7,6 +7,8 @@ for names that nobody bears. What must not: believing an answer; whoever asked v
 from base64 import b64decode
 from typing import Final
 
+import msgspec
+
 from federation.budgets import Budgets, per_minute
 from federation.callers import TooManyCalls
 from federation.errors import PeerRefused
@@ -44,11 +46,14 @@ class Resolving:
         self._unknown_names = UnknownNames()
         self._misses = Budgets(per_minute(unknown_per_minute))
 
-    async def resolve(self, caller: NodeName, name: NodeName, hops_left: int) -> Resolved:
-        """From the directories held here, else from the parent; raises NameUnknown, TooManyUnknownNames."""
+    async def resolve(self, caller: NodeName, name: NodeName, hops_left: int, at_ms: int = 0) -> Resolved:
+        """From the directories held here, else from the parent; with `at_ms`, also how the node stood then.
+
+        Raises NameUnknown, TooManyUnknownNames.
+        """
         known = self._from_held(name)
         if known is not None:
-            return known
+            return known if not at_ms else await self._with_then(known, at_ms)
         parent, now_ms = parent_of(self._identity.name, self._identity.root), self._clock.now_ms()
         if parent is None or hops_left < 1 or is_within(name, self._identity.name):
             raise NameUnknown(name, f"asked of {self._identity.name}")
@@ -57,7 +62,7 @@ class Resolving:
         if self._misses.is_spent(caller, now_ms):
             raise TooManyUnknownNames(caller, "of the names it asked for too many are nobody's")
         try:
-            return await self._peers.resolve(parent, name, hops_left - 1, timeout_s=TIMEOUT_S)
+            return await self._peers.resolve(parent, name, hops_left - 1, timeout_s=TIMEOUT_S, at_ms=at_ms)
         except PeerRefused as refused:
             if refused.peer_code != NameUnknown.code:
                 raise
@@ -68,6 +73,10 @@ class Resolving:
     def news(self) -> None:
         """A directory held here has changed: whoever was nobody may be somebody now."""
         self._unknown_names.forget()
+
+    async def _with_then(self, known: Resolved, at_ms: int) -> Resolved:
+        then = await self._vouching.stood_at(known.name, at_ms)
+        return msgspec.structs.replace(known, status_then=then.status, key_then=then.key)
 
     def _from_held(self, name: NodeName) -> Resolved | None:
         standing = self._vouching.standing_of(name)

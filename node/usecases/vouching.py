@@ -7,20 +7,24 @@ refusing a method to a relation.
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from federation import directory
-from federation.directory import FRESH_MS, Standing, Status
+from federation.directory import FRESH_MS, DirectoryEntry, Standing, Status, apply_entry
 from federation.errors import Unavailable
-from federation.logs import LogId
+from federation.logs import ENTRIES_MAX, LogId
 from federation.naming import NodeName, is_within, lineage, parent_of
 from federation.provisional import Ledger, ProvisionalCalls
 from node.ports import Clock, Store, Transaction
 
 LEDGER_NOTE: Final = "calls admitted provisionally"
 FOLLOWED_MOVES_MAX: Final = 8
+CLOCKS_APART_MS: Final = 120_000
+"""How far the clocks of a node and its authority may differ: what a node signs as it is admitted counts."""
+
+_entries: Final[msgspec.json.Decoder[DirectoryEntry]] = msgspec.json.Decoder(DirectoryEntry)
 
 
 class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +33,13 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     told: str = ""
     moved_to: NodeName | None = None
+
+
+class Stood(msgspec.Struct, frozen=True, kw_only=True):
+    """How a node stood at some moment: its status, and the key that was recorded for it."""
+
+    status: Status | Literal["unknown"]
+    key: str = ""
 
 
 class HeldDirectory(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +130,35 @@ class Vouching:
             if one == name:
                 return Whereabouts(status="moved", told=told, moved_to=standing.moved_to)
         return Whereabouts(status="active")
+
+    async def stood_at(self, name: NodeName, at_ms: int) -> Stood:
+        """How a node stood at a moment, replayed from the directories held here, as whoever is above it has logged it.
+
+        Those above it count as well, as far as their directories are held: a suspended county takes its schools with
+        it. `unknown` before the node was admitted, and where no directory held here names it.
+        """
+        line = [one for one in lineage(name, self._root)[:-1] if one == name or not is_within(self._own_name, one)]
+        histories = await self._store.read(lambda tx: [self._history(tx, one) for one in line])
+        then = [_standing_at(history, at_ms) for history in histories]
+        if then[0] is None:
+            return Stood(status="unknown")
+        fallen = (one.status for one in then if one is not None and one.status in ("suspended", "revoked"))
+        return Stood(status=next(fallen, then[0].status), key=then[0].key)
+
+    def _history(self, tx: Transaction, name: NodeName) -> Sequence[DirectoryEntry]:
+        """Everything its authority has logged about one node."""
+        authority = parent_of(name, self._root)
+        log = LogId(origin=authority or self._root, topic=directory.TOPIC)
+        found: list[DirectoryEntry] = []
+        start = 0
+        while entries := tx.logs.entries(log, start, ENTRIES_MAX):
+            start += len(entries)
+            found += (
+                _entries.decode(one.document)
+                for one in entries
+                if one.document and b'"%s"' % name.encode() in one.document
+            )
+        return [entry for entry in found if entry.name == name]
 
     def is_current(self, name: NodeName) -> bool:
         """Whether what was said under this name is this node's or somebody's below it, and not history since a move."""
@@ -238,3 +278,12 @@ class Vouching:
             standings = {standing.name: standing for standing in tx.standings.of(authority)}
         own = authority == self._own_name
         return HeldDirectory(size=size, standings=standings, confirmed_at_ms=None if own else stored.confirmed_at_ms)
+
+
+def _standing_at(history: Sequence[DirectoryEntry], at_ms: int) -> Standing | None:
+    standing: Standing | None = None
+    for entry in history:
+        if entry.at_ms > at_ms and not (standing is None and entry.at_ms <= at_ms + CLOCKS_APART_MS):
+            break
+        standing = apply_entry(standing, entry)
+    return standing

@@ -97,7 +97,7 @@ class Behind:
             lineage=((self.identity.name, "127.0.0.1:7443"), (self.identity.root, "")),
         )
 
-    async def resolve(self, caller, name, hops_left):
+    async def resolve(self, caller, name, hops_left, at_ms):
         await self._note("resolve", caller, name, hops_left)
         if name.startswith("nobody"):
             raise NotFound(name, "not in any directory held here")

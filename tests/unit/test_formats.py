@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation import canonical, credentials, document_proofs
+from federation import canonical, credentials, document_proofs, short_codes
 from federation.credentials import WrongIssuer
 from federation.credit_records import Grade
 from federation.document_proofs import TamperedCredential
-from node.formats import clr, elmo, printing, short_codes
+from federation.short_codes import MistypedCode
+from node.formats import clr, elmo, printing, qr_codes
 from node.formats.clr import UnwritableTranscript
-from node.formats.short_codes import MistypedCode, UndrawableCode
+from node.formats.qr_codes import UndrawableCode
 from node.formats.transcripts import Holder, Transcript
 from tests.support.credit_records import (
     NOW_MS,
@@ -216,9 +217,9 @@ def test_different_randomness_is_a_different_code():
 
 
 def test_codes_are_drawn_as_svg_and_png():
-    svg, png = (short_codes.qr_code(f"https://example.edu.cn/v/{CODE}", form) for form in ("svg", "png"))
+    svg, png = (qr_codes.qr_code(f"https://example.edu.cn/v/{CODE}", form) for form in ("svg", "png"))
     assert ET.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314  # drawn a moment ago
     assert png.startswith(b"\x89PNG\r\n")
     for content in ("", "x" * 501):
         with pytest.raises(UndrawableCode):
-            short_codes.qr_code(content, "svg")
+            qr_codes.qr_code(content, "svg")

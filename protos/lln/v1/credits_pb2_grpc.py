@@ -49,6 +49,16 @@ class CreditsStub:
                 request_serializer=protos_dot_lln_dot_v1_dot_credits__pb2.FindRulesRequest.SerializeToString,
                 response_deserializer=protos_dot_lln_dot_v1_dot_credits__pb2.FindRulesReply.FromString,
                 _registered_method=True)
+        self.Proof = channel.unary_unary(
+                '/lln.v1.Credits/Proof',
+                request_serializer=protos_dot_lln_dot_v1_dot_credits__pb2.ProofRequest.SerializeToString,
+                response_deserializer=protos_dot_lln_dot_v1_dot_credits__pb2.ProofReply.FromString,
+                _registered_method=True)
+        self.Inclusion = channel.unary_unary(
+                '/lln.v1.Credits/Inclusion',
+                request_serializer=protos_dot_lln_dot_v1_dot_credits__pb2.InclusionRequest.SerializeToString,
+                response_deserializer=protos_dot_lln_dot_v1_dot_credits__pb2.InclusionReply.FromString,
+                _registered_method=True)
 
 
 class CreditsServicer:
@@ -75,6 +85,21 @@ class CreditsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Proof(self, request, context):
+        """The credentials behind a short code of the callee's; every look is written down for the learner. A code that is
+        wrong, has ended or was withdrawn gets one and the same answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Inclusion(self, request, context):
+        """That an entry stands in the callee's credits log; only to whoever knows what the entry commits to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CreditsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +117,16 @@ def add_CreditsServicer_to_server(servicer, server):
                     servicer.FindRules,
                     request_deserializer=protos_dot_lln_dot_v1_dot_credits__pb2.FindRulesRequest.FromString,
                     response_serializer=protos_dot_lln_dot_v1_dot_credits__pb2.FindRulesReply.SerializeToString,
+            ),
+            'Proof': grpc.unary_unary_rpc_method_handler(
+                    servicer.Proof,
+                    request_deserializer=protos_dot_lln_dot_v1_dot_credits__pb2.ProofRequest.FromString,
+                    response_serializer=protos_dot_lln_dot_v1_dot_credits__pb2.ProofReply.SerializeToString,
+            ),
+            'Inclusion': grpc.unary_unary_rpc_method_handler(
+                    servicer.Inclusion,
+                    request_deserializer=protos_dot_lln_dot_v1_dot_credits__pb2.InclusionRequest.FromString,
+                    response_serializer=protos_dot_lln_dot_v1_dot_credits__pb2.InclusionReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +210,60 @@ class Credits:
             '/lln.v1.Credits/FindRules',
             protos_dot_lln_dot_v1_dot_credits__pb2.FindRulesRequest.SerializeToString,
             protos_dot_lln_dot_v1_dot_credits__pb2.FindRulesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Proof(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lln.v1.Credits/Proof',
+            protos_dot_lln_dot_v1_dot_credits__pb2.ProofRequest.SerializeToString,
+            protos_dot_lln_dot_v1_dot_credits__pb2.ProofReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Inclusion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lln.v1.Credits/Inclusion',
+            protos_dot_lln_dot_v1_dot_credits__pb2.InclusionRequest.SerializeToString,
+            protos_dot_lln_dot_v1_dot_credits__pb2.InclusionReply.FromString,
             options,
             channel_credentials,
             insecure,

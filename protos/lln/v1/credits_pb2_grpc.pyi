@@ -37,6 +37,12 @@ class CreditsStub:
     """A status list, the callee's own or a mirrored one."""
     FindRules: _grpc.UnaryUnaryMultiCallable[_credits_pb2.FindRulesRequest, _credits_pb2.FindRulesReply]
     """Conversion rules in the credits logs that the callee holds."""
+    Proof: _grpc.UnaryUnaryMultiCallable[_credits_pb2.ProofRequest, _credits_pb2.ProofReply]
+    """The credentials behind a short code of the callee's; every look is written down for the learner. A code that is
+    wrong, has ended or was withdrawn gets one and the same answer.
+    """
+    Inclusion: _grpc.UnaryUnaryMultiCallable[_credits_pb2.InclusionRequest, _credits_pb2.InclusionReply]
+    """That an entry stands in the callee's credits log; only to whoever knows what the entry commits to."""
 
 @_typing.type_check_only
 class CreditsAsyncStub(CreditsStub):
@@ -47,6 +53,12 @@ class CreditsAsyncStub(CreditsStub):
     """A status list, the callee's own or a mirrored one."""
     FindRules: _aio.UnaryUnaryMultiCallable[_credits_pb2.FindRulesRequest, _credits_pb2.FindRulesReply]  # type: ignore[assignment]
     """Conversion rules in the credits logs that the callee holds."""
+    Proof: _aio.UnaryUnaryMultiCallable[_credits_pb2.ProofRequest, _credits_pb2.ProofReply]  # type: ignore[assignment]
+    """The credentials behind a short code of the callee's; every look is written down for the learner. A code that is
+    wrong, has ended or was withdrawn gets one and the same answer.
+    """
+    Inclusion: _aio.UnaryUnaryMultiCallable[_credits_pb2.InclusionRequest, _credits_pb2.InclusionReply]  # type: ignore[assignment]
+    """That an entry stands in the callee's credits log; only to whoever knows what the entry commits to."""
 
 class CreditsServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -72,5 +84,23 @@ class CreditsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_credits_pb2.FindRulesReply, _abc.Awaitable[_credits_pb2.FindRulesReply]]:
         """Conversion rules in the credits logs that the callee holds."""
+
+    @_abc_1.abstractmethod
+    def Proof(
+        self,
+        request: _credits_pb2.ProofRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credits_pb2.ProofReply, _abc.Awaitable[_credits_pb2.ProofReply]]:
+        """The credentials behind a short code of the callee's; every look is written down for the learner. A code that is
+        wrong, has ended or was withdrawn gets one and the same answer.
+        """
+
+    @_abc_1.abstractmethod
+    def Inclusion(
+        self,
+        request: _credits_pb2.InclusionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credits_pb2.InclusionReply, _abc.Awaitable[_credits_pb2.InclusionReply]]:
+        """That an entry stands in the callee's credits log; only to whoever knows what the entry commits to."""
 
 def add_CreditsServicer_to_server(servicer: CreditsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.lln.v1 import rules_pb2 as protos_dot_lln_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/lln/v1/directory.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\"1\n\x0eResolveRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\thops_left\x18\x02 \x01(\r\"\x90\x01\n\x0cResolveReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\r\n\x05\x63hain\x18\x03 \x03(\x0c\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\x0c\x12\x10\n\x08moved_to\x18\x05 \x01(\t\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x06 \x01(\x03\x12\x13\n\x0b\x61nswered_by\x18\x07 \x01(\t\"\'\n\x0cRenewRequest\x12\x17\n\x0fsigning_request\x18\x01 \x01(\x0c\"\x1b\n\nRenewReply\x12\r\n\x05\x63hain\x18\x01 \x03(\x0c\"&\n\x0f\x44\x65scribeRequest\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\x0c\"\x0f\n\rDescribeReply\"\x1c\n\x0bMoveRequest\x12\r\n\x05\x63hain\x18\x01 \x03(\x0c\"\x0b\n\tMoveReply2\x9e\x02\n\tDirectory\x12\x45\n\x07Resolve\x12\x16.lln.v1.ResolveRequest\x1a\x14.lln.v1.ResolveReply\"\x0c\xf2\xd4\x18\x08\n\x01\x07\x18\x01(\x80\x08\x12@\n\x05Renew\x12\x14.lln.v1.RenewRequest\x1a\x12.lln.v1.RenewReply\"\r\xf2\xd4\x18\t\n\x01\x03\x10\x01(\x80\x80\x01\x12I\n\x08\x44\x65scribe\x12\x17.lln.v1.DescribeRequest\x1a\x15.lln.v1.DescribeReply\"\r\xf2\xd4\x18\t\n\x01\x03\x10\x01(\x80\x80\x01\x12=\n\x04Move\x12\x13.lln.v1.MoveRequest\x1a\x11.lln.v1.MoveReply\"\r\xf2\xd4\x18\t\n\x01\x03\x10\x01(\x80\x80\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/lln/v1/directory.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\"@\n\x0eResolveRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\thops_left\x18\x02 \x01(\r\x12\r\n\x05\x61t_ms\x18\x03 \x01(\x03\"\xb7\x01\n\x0cResolveReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\r\n\x05\x63hain\x18\x03 \x03(\x0c\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\x0c\x12\x10\n\x08moved_to\x18\x05 \x01(\t\x12\x17\n\x0f\x63onfirmed_at_ms\x18\x06 \x01(\x03\x12\x13\n\x0b\x61nswered_by\x18\x07 \x01(\t\x12\x13\n\x0bstatus_then\x18\x08 \x01(\t\x12\x10\n\x08key_then\x18\t \x01(\t\"\'\n\x0cRenewRequest\x12\x17\n\x0fsigning_request\x18\x01 \x01(\x0c\"\x1b\n\nRenewReply\x12\r\n\x05\x63hain\x18\x01 \x03(\x0c\"&\n\x0f\x44\x65scribeRequest\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\x0c\"\x0f\n\rDescribeReply\"\x1c\n\x0bMoveRequest\x12\r\n\x05\x63hain\x18\x01 \x03(\x0c\"\x0b\n\tMoveReply2\x9e\x02\n\tDirectory\x12\x45\n\x07Resolve\x12\x16.lln.v1.ResolveRequest\x1a\x14.lln.v1.ResolveReply\"\x0c\xf2\xd4\x18\x08\n\x01\x07\x18\x01(\x80\x08\x12@\n\x05Renew\x12\x14.lln.v1.RenewRequest\x1a\x12.lln.v1.RenewReply\"\r\xf2\xd4\x18\t\n\x01\x03\x10\x01(\x80\x80\x01\x12I\n\x08\x44\x65scribe\x12\x17.lln.v1.DescribeRequest\x1a\x15.lln.v1.DescribeReply\"\r\xf2\xd4\x18\t\n\x01\x03\x10\x01(\x80\x80\x01\x12=\n\x04Move\x12\x13.lln.v1.MoveRequest\x1a\x11.lln.v1.MoveReply\"\r\xf2\xd4\x18\t\n\x01\x03\x10\x01(\x80\x80\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,21 +41,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIRECTORY'].methods_by_name['Move']._loaded_options = None
   _globals['_DIRECTORY'].methods_by_name['Move']._serialized_options = b'\362\324\030\t\n\001\003\020\001(\200\200\004'
   _globals['_RESOLVEREQUEST']._serialized_start=68
-  _globals['_RESOLVEREQUEST']._serialized_end=117
-  _globals['_RESOLVEREPLY']._serialized_start=120
-  _globals['_RESOLVEREPLY']._serialized_end=264
-  _globals['_RENEWREQUEST']._serialized_start=266
-  _globals['_RENEWREQUEST']._serialized_end=305
-  _globals['_RENEWREPLY']._serialized_start=307
-  _globals['_RENEWREPLY']._serialized_end=334
-  _globals['_DESCRIBEREQUEST']._serialized_start=336
-  _globals['_DESCRIBEREQUEST']._serialized_end=374
-  _globals['_DESCRIBEREPLY']._serialized_start=376
-  _globals['_DESCRIBEREPLY']._serialized_end=391
-  _globals['_MOVEREQUEST']._serialized_start=393
-  _globals['_MOVEREQUEST']._serialized_end=421
-  _globals['_MOVEREPLY']._serialized_start=423
-  _globals['_MOVEREPLY']._serialized_end=434
-  _globals['_DIRECTORY']._serialized_start=437
-  _globals['_DIRECTORY']._serialized_end=723
+  _globals['_RESOLVEREQUEST']._serialized_end=132
+  _globals['_RESOLVEREPLY']._serialized_start=135
+  _globals['_RESOLVEREPLY']._serialized_end=318
+  _globals['_RENEWREQUEST']._serialized_start=320
+  _globals['_RENEWREQUEST']._serialized_end=359
+  _globals['_RENEWREPLY']._serialized_start=361
+  _globals['_RENEWREPLY']._serialized_end=388
+  _globals['_DESCRIBEREQUEST']._serialized_start=390
+  _globals['_DESCRIBEREQUEST']._serialized_end=428
+  _globals['_DESCRIBEREPLY']._serialized_start=430
+  _globals['_DESCRIBEREPLY']._serialized_end=445
+  _globals['_MOVEREQUEST']._serialized_start=447
+  _globals['_MOVEREQUEST']._serialized_end=475
+  _globals['_MOVEREPLY']._serialized_start=477
+  _globals['_MOVEREPLY']._serialized_end=488
+  _globals['_DIRECTORY']._serialized_start=491
+  _globals['_DIRECTORY']._serialized_end=777
 # @@protoc_insertion_point(module_scope)

@@ -24,18 +24,22 @@ class ResolveRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     HOPS_LEFT_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     hops_left: _builtins.int
     """≤ 8"""
+    at_ms: _builtins.int
+    """also tell how the node stood then; 0: only now"""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         hops_left: _builtins.int = ...,
+        at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hops_left", b"hops_left", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "hops_left", b"hops_left", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -52,6 +56,8 @@ class ResolveReply(_message.Message):
     MOVED_TO_FIELD_NUMBER: _builtins.int
     CONFIRMED_AT_MS_FIELD_NUMBER: _builtins.int
     ANSWERED_BY_FIELD_NUMBER: _builtins.int
+    STATUS_THEN_FIELD_NUMBER: _builtins.int
+    KEY_THEN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     status: _builtins.str
     """active, suspended, revoked, moved"""
@@ -61,6 +67,10 @@ class ResolveReply(_message.Message):
     confirmed_at_ms: _builtins.int
     """when the answering authority's copy was last confirmed"""
     answered_by: _builtins.str
+    status_then: _builtins.str
+    """as status, or unknown: not admitted by then; empty where nobody asked or can tell"""
+    key_then: _builtins.str
+    """the node key (did:key) that was recorded then"""
     @_builtins.property
     def chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """DER, own certificate first, without the root"""
@@ -75,10 +85,12 @@ class ResolveReply(_message.Message):
         moved_to: _builtins.str = ...,
         confirmed_at_ms: _builtins.int = ...,
         answered_by: _builtins.str = ...,
+        status_then: _builtins.str = ...,
+        key_then: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "chain", b"chain", "confirmed_at_ms", b"confirmed_at_ms", "description", b"description", "moved_to", b"moved_to", "name", b"name", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "chain", b"chain", "confirmed_at_ms", b"confirmed_at_ms", "description", b"description", "key_then", b"key_then", "moved_to", b"moved_to", "name", b"name", "status", b"status", "status_then", b"status_then"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,22 +1,18 @@
 """Short codes: sixteen characters that can be read out over the telephone, for what a printed certificate points at.
 
-What lives here: making and reading them, and their picture as a QR code. What must not: what a code stands for
-(`usecases`), or randomness, which is handed in.
+What lives here: making and reading them. What must not: what a code stands for (`node/usecases`), its picture
+(`node/formats`), or randomness, which is handed in.
 
 Fourteen characters are 70 random bits in Crockford's base 32; two more are a check. The check is the number modulo a
 prime, so that every single wrong character and every swap of two neighbours is found.
 """
 
-import io
-from typing import Final, Literal
+from typing import Final
 
-import segno
-
-from federation.errors import InvalidInput
+from federation.errors import InvalidInput, NotFound
 
 RANDOM_BYTES: Final = 9
 CODE_CHARS: Final = 16
-CONTENT_CHARS_MAX: Final = 500
 
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_CHARS: Final = 14
@@ -30,10 +26,12 @@ class MistypedCode(InvalidInput):
     en = "The short code is not right: it has 16 characters. Compare it and type it again; mind swapped neighbours."
 
 
-class UndrawableCode(InvalidInput):
-    code = "LLN-1195"
-    zh = "内容过长，不能画成二维码。"
-    en = "The content is too long for a QR code."
+class ProofUnknown(NotFound):
+    """One answer for all of it: who tries codes learns nothing."""
+
+    code = "LLN-1212"
+    zh = "没有可以查看的证明：短码有误、已到期或已撤回。请向学习者核对。"
+    en = "There is nothing to be seen under this code: it is wrong, over or withdrawn. Ask the learner."
 
 
 def new(random: bytes) -> str:
@@ -57,15 +55,6 @@ def read(typed: str) -> str:
 def grouped(code: str) -> str:
     """`ABCD-EFGH-JKMN-PQRS`, as it is printed."""
     return "-".join(code[start : start + 4] for start in range(0, len(code), 4))
-
-
-def qr_code(content: str, form: Literal["svg", "png"], *, scale: int = 4) -> bytes:
-    """A QR code that survives a crumpled corner (error correction M), as a picture; raises UndrawableCode."""
-    if not 0 < len(content) <= CONTENT_CHARS_MAX:
-        raise UndrawableCode("QR code", f"{len(content)} characters, at most {CONTENT_CHARS_MAX}")
-    drawn = io.BytesIO()
-    segno.make_qr(content, error="m").save(drawn, kind=form, scale=scale)
-    return drawn.getvalue()
 
 
 def _digits(number: int, count: int) -> str:
