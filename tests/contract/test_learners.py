@@ -12,7 +12,7 @@ from federation.naming import NodeName
 from federation.pseudonyms import Handle
 from node import desk
 from node.ports.crediting import CreditEventRow, ProofRow, RecordRow, RequestRow
-from node.usecases import consenting, disclosing, erasing, registering
+from node.usecases import agreeing, consenting, disclosing, erasing, registering
 from node.usecases.consenting import Consenting
 from node.usecases.disclosing import (
     ConsentLacking,
@@ -343,28 +343,28 @@ async def test_a_proof_may_be_shown_to_whoever_holds_its_code(office):
 
 async def test_who_may_agree(office):
     child = await office.register(identity_number=CHILD)
-    with pytest.raises(consenting.GuardianNeeded):
+    with pytest.raises(agreeing.GuardianNeeded):
         await office.give(child)
-    with pytest.raises(consenting.GuardianNeeded):
+    with pytest.raises(agreeing.GuardianNeeded):
         await office.give(child, by_guardian=True)  # nobody is on record
     await office.change(child, guardian="监护某")
-    with pytest.raises(consenting.GuardianNeeded):
+    with pytest.raises(agreeing.GuardianNeeded):
         await office.give(child)
     given = await office.give(child, by_guardian=True)
     assert given.by == "guardian"
     assert "监护某" not in msgspec.json.encode(given).decode()
     grown = await office.register(birth_date="2012-11-25")  # fourteen today in China
-    with pytest.raises(consenting.GuardianNotNeeded):
+    with pytest.raises(agreeing.GuardianNotNeeded):
         await office.give(grown, by_guardian=True)
     assert (await office.give(grown)).by == "learner"
-    with pytest.raises(consenting.AgeUnknown):
+    with pytest.raises(agreeing.AgeUnknown):
         await office.give(await office.register())
 
 
 async def test_consents_that_are_not_whole_are_refused(office):
     learner = await office.register(birth_date="1990-01-01")
     for asked in ({"every_record": False}, {"fields": ("name",)}, {"fields": ("name", "name"), "every_record": False}):
-        with pytest.raises(consenting.UnfitConsent):
+        with pytest.raises(agreeing.UnfitConsent):
             await office.give(learner, **asked)
     with pytest.raises(RecordElsewhere):
         await office.give(learner, every_record=False, records=(OWN,))
