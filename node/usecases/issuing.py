@@ -95,7 +95,21 @@ class Issuing:
         """Issue a record and everything that belongs to it; raises UnwritableRecord, and then nothing is written."""
         now_ms = self._clock.now_ms()
         slot = self._take_slot(tx)
-        record = CreditRecord(
+        try:
+            record = self._record(slot, draft, now_ms)
+        except ValueError as error:  # such as a validity that would end before it begins
+            raise credentials.UnwritableRecord(draft.achievement.id, str(error)) from error
+        document = credentials.issue(record, self._identity, now_ms)
+        row = _row_of(record, document, draft, now_ms)
+        tx.credits.slots.put([SlotRow(id=_slot_key(slot), owner=row.id, list=slot.list, index=slot.index)])
+        made = credit_bank.grant(row.id, amount=row.hundredths, unit=row.unit, at_ms=now_ms)
+        row = self._ledgering.issued(tx, row, made, by=draft.by)
+        if draft.home != self._identity.name:
+            self._send_home(tx, row, now_ms)
+        return row
+
+    def _record(self, slot: StatusSlot, draft: Draft, now_ms: int) -> CreditRecord:
+        return CreditRecord(
             id=f"urn:uuid:{uuid.UUID(bytes=self._randomness.token(16), version=4)}",
             achievement=draft.achievement,
             subject=draft.subject,
