@@ -20,7 +20,7 @@ from node.formats import clr, elmo, printing, wallets
 from node.formats.qr_codes import qr_code
 from node.formats.transcripts import Holder, Transcript
 from node.ports.crediting import LearnerRow, RecordRow
-from node.usecases.rendering import Portrait, Writer
+from node.usecases.rendering import OUT_OF_FORCE, Portrait, Writer
 
 _PAGE = """\
 <!DOCTYPE html>
@@ -79,6 +79,7 @@ class Exports:
 
     def account_files(self, account: LearnerRow, rows: Sequence[RecordRow]) -> Mapping[str, bytes]:
         """What the archive of a learner's account holds besides our own documents; `usecases.exporting.Format`."""
+        rows = [row for row in rows if row.state not in OUT_OF_FORCE]
         if not rows:
             return {}
         transcript = Transcript(

@@ -19,8 +19,14 @@ from federation.keys import Signer
 
 class WalletSupportMissing(Unavailable):
     code = "LLN-1690"
-    zh = "没有安装导出到钱包所需的软件包。请安装 requirements/wallet.txt 后再试。"
-    en = "The packages for exporting to wallets are not installed. Install requirements/wallet.txt and try again."
+    zh = (
+        "没有安装导出到钱包所需的软件包。请在程序目录运行 pip install --require-hashes -r requirements/wallet.txt，"
+        "重新启动节点后再试。"
+    )
+    en = (
+        "The packages for exporting to wallets are not installed. Run pip install --require-hashes -r "
+        "requirements/wallet.txt in the program's folder, start the node again, and try again."
+    )
 
 
 def export(document: bytes, signer: Signer, created_ms: int) -> bytes:

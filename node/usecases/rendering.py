@@ -20,6 +20,7 @@ from node.usecases.recounting import find_record
 
 LEARNER_LETTER: Final = "L"
 OF_ACCOUNT: Final[frozenset[Form]] = frozenset({"transcript", "elmo"})
+OUT_OF_FORCE: Final = frozenset({"revoked", "superseded"})
 OF_RECORD: Final[frozenset[Form]] = frozenset({"credential", "wallet", "bundle"})
 
 
@@ -117,7 +118,7 @@ class Rendering:
 
 def _in_force(rows: Sequence[RecordRow]) -> list[RecordRow]:
     """What was revoked or put right since is no outcome of the learner's any more."""
-    return [row for row in rows if row.state not in ("revoked", "superseded")]
+    return [row for row in rows if row.state not in OUT_OF_FORCE]
 
 
 def _as_code(wanted: str) -> str:

@@ -138,7 +138,9 @@ class Verifying:
     async def _opening(self, document: bytes) -> ShownRecord | None:
         """What opens the issuer's commitment, where this node issued the record or holds it for a learner."""
         identifier = document_proofs.unverified_members(document, credentials.CREDENTIAL_BYTES_MAX).get("id")
-        events = await self._store.read(lambda tx: tx.credits.events.of(identifier, limit=1)) if identifier else ()
+        if not isinstance(identifier, str):
+            return None
+        events = await self._store.read(lambda tx: tx.credits.events.of(identifier, limit=1))
         if not events:
             return None
         first = events[0]

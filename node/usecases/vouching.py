@@ -132,18 +132,26 @@ class Vouching:
         return Whereabouts(status="active")
 
     async def stood_at(self, name: NodeName, at_ms: int) -> Stood:
-        """How a node stood at a moment, replayed from the directories held here, as whoever is above it has logged it.
+        """How a node stood at a moment, by the directories held here, as whoever is above it has logged it.
 
         Those above it count as well, as far as their directories are held: a suspended county takes its schools with
         it. `unknown` before the node was admitted, and where no directory held here names it.
         """
         line = [one for one in lineage(name, self._root)[:-1] if one == name or not is_within(self._own_name, one)]
-        histories = await self._store.read(lambda tx: [self._history(tx, one) for one in line])
-        then = [_standing_at(history, at_ms) for history in histories]
-        if then[0] is None:
+        then = [await self._standing_then(one, at_ms) for one in line]
+        own = then[0] if then else None
+        if own is None:
             return Stood(status="unknown")
         fallen = (one.status for one in then if one is not None and one.status in ("suspended", "revoked"))
-        return Stood(status=next(fallen, then[0].status), key=then[0].key)
+        return Stood(status=next(fallen, own.status), key=own.key)
+
+    async def _standing_then(self, name: NodeName, at_ms: int) -> Standing | None:
+        """Replayed only where something has changed since: anybody may ask, and a directory may be long."""
+        standing = self.standing_of(name)
+        if standing is None or standing.since_ms <= at_ms:
+            return standing
+        history = await self._store.read(lambda tx: self._history(tx, name))
+        return _standing_at(history, at_ms)
 
     def _history(self, tx: Transaction, name: NodeName) -> Sequence[DirectoryEntry]:
         """Everything its authority has logged about one node."""

@@ -8,11 +8,12 @@ import pytest
 from federation import canonical, credentials, document_proofs, short_codes
 from federation.bundles import root_fingerprint, verify_bundle
 from federation.errors import LlnError
-from federation.keys import KeyInMemory
+from federation.keys import KeyInMemory, base58_decode, base58_encode
 from node.usecases.presenting import LOOKS_PER_MINUTE
 from node.usecases.recording import china_date
 from tests.support.credit_records import bare_record, issuer_of
 from tests.support.live_nodes import ROOT, Network, until
+from tests.support.live_nodes import network as in_branches
 
 COUNTY, SIBLING, SCHOOL = f"a.{ROOT}", f"b.{ROOT}", f"school.a.{ROOT}"
 ODD = "面塑\u2028入门 👩‍🎓 𠮷 <b>&\"'"
@@ -288,6 +289,68 @@ async def test_an_account_is_exported_in_every_form_and_what_does_not_fit_is_ref
     empty = await home.ask("learner.register", written={"name": "王"})
     with pytest.raises(LlnError, match="LLN-1213"):
         await home.ask("credit.export", id=empty.id, form="transcript")
+
+
+async def test_schools_of_other_branches_are_vouched_for_above_now_and_then(tmp_path):
+    async with in_branches(tmp_path, "a", "b", "school-a.a", "school-b.b") as nodes:
+        issuer, far, county = nodes[f"school-a.{COUNTY}"], nodes[f"school-b.{SIBLING}"], nodes[COUNTY]
+        await until(lambda: stands(nodes[ROOT], issuer.node.name, "active"))
+        _, before = await issued(issuer)
+        before_text = await credential_of(issuer, before)
+        assert (await verdict(far, before_text)).outcome == "valid"
+        # a suspended county takes its schools with it
+        await nodes[ROOT].ask("node.suspend", name=COUNTY, reason="检查")
+        _, during = await issued(issuer, number="2026002")
+        during_text = await credential_of(issuer, during)
+        assert (await verdict(far, during_text)).outcome == "unknown_issuer"
+        await nodes[ROOT].ask("node.resume", name=COUNTY, reason="通过")
+
+        async def is_good_again():
+            return (await verdict(far, before_text)).outcome == "valid"
+
+        await until(is_good_again, "the record from before")
+        assert (await verdict(far, during_text)).outcome == "unknown_issuer"
+        # revoked for good, by its own authority
+        await county.ask("node.revoke", name=issuer.node.name, reason="停办")
+        await until(lambda: stands(nodes[ROOT], issuer.node.name, "revoked"))
+        assert (await verdict(far, before_text)).outcome == "unknown_issuer"
+        # nobody above answers any more
+        await nodes.stop(SIBLING)
+        told = await verdict(far, before_text)
+        assert (told.outcome, answers(told)["issuer"]) == ("issuer_offline", "unreachable")
+
+
+async def test_keys_that_prove_nothing_and_signatures_written_twice_are_never_good(network):
+    county, sibling = network[COUNTY], network[SIBLING]
+    _, record = await issued(county)
+    good = json.loads(await credential_of(county, record))
+    own = good["issuer"]["id"]
+    field, order = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
+    small = [number.to_bytes(32, "little") for number in (0, 1, field - 1, field, field + 1)]
+    eighth = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
+    for raw in (*small, eighth, bytes(31) + b"\x80", b"\xff" * 32):
+        did = "did:key:z" + base58_encode(b"\xed\x01" + raw)
+        forged = json.dumps(good).replace(own, did).replace(own.removeprefix("did:key:"), did.removeprefix("did:key:"))
+        for signature in (None, raw + bytes(32)):
+            document = json.loads(forged)
+            if signature is not None:
+                document["proof"][0]["proofValue"] = "z" + base58_encode(signature)
+            with pytest.raises(LlnError, match="LLN-2701"):
+                await verdict(sibling, json.dumps(document))
+    signature = base58_decode(good["proof"][0]["proofValue"][1:])
+    larger = int.from_bytes(signature[32:], "little") + order
+    good["proof"][0]["proofValue"] = "z" + base58_encode(signature[:32] + larger.to_bytes(32, "little"))
+    assert (await verdict(sibling, json.dumps(good))).outcome == "tampered"
+
+
+@pytest.mark.parametrize("text", ["{", '{"format":"lln-bundle-v1"}', "", "[1]", "x" * 200, "{\u0000"])
+async def test_what_is_no_credential_is_refused_in_words(tmp_path, text):
+    async with in_branches(tmp_path) as nodes:
+        with pytest.raises(LlnError) as refused:
+            await nodes[ROOT].ask("credit.verify", text=text)
+        assert refused.value.code in {"LLN-1110", "LLN-1194", "LLN-2706"}
+        for unsigned in ("{}", '{"id":1}', '{"id":"urn:uuid:1","proof":[]}'):
+            assert (await verdict(nodes[ROOT], unsigned)).outcome == "not_verified"
 
 
 def inside_text(document):

@@ -62,6 +62,8 @@ def test_everything_that_travels_comes_back_as_it_was_written():
         moved_to="no1-middle.jiangbei.chongqing.lln.internal",
         confirmed_at_ms=3,
         answered_by="lln.internal",
+        status_then="suspended",
+        key_then="did:key:z6Mk",
     )
     assert wire.read_resolved(carried(wire.write_resolved(resolved))) == resolved
     assert wire.read_resolved(carried(wire.write_resolved(msgspec.structs.replace(resolved, moved_to=None))))

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from federation import credential_verdicts, status_lists
+from federation import credential_verdicts, status_lists, verdict_words
 from federation.credential_verdicts import (
     Answers,
     Bit,
@@ -52,6 +52,11 @@ def outcome(**changes: str) -> str:
         ({"suspension": "raised"}, "suspended"),
         ({"revocation": "unknown"}, "status_unknown"),
         ({"suspension": "unknown"}, "status_unknown"),
+        ({"issuer": "unreachable"}, "issuer_offline"),
+        ({"revocation": "unreachable"}, "issuer_offline"),
+        ({"suspension": "unreachable"}, "issuer_offline"),
+        ({"issuer": "unreachable", "revocation": "raised"}, "revoked"),
+        ({"issuer": "unreachable", "dates": "late"}, "expired"),
         # what will never pass is told before what may
         ({"signature": "bad", "revocation": "raised"}, "tampered"),
         ({"issuer": "unknown", "revocation": "raised"}, "unknown_issuer"),
@@ -141,3 +146,25 @@ def test_another_list_says_nothing():
 
 def test_a_record_without_a_slot_is_not_looked_for():
     assert bit_of(bare_record(), "revocation", None, NOW_MS) == "clear"
+
+
+def test_every_answer_has_its_own_sentence_in_both_languages():
+    questions = (get_args(kind) for kind in (Signature, IssuerStanding, Bit, Bit, Dates, Inclusion))
+    names = ("signature", "issuer", "revocation", "suspension", "dates", "inclusion")
+    told = set()
+    for each in itertools.product(*questions):
+        found = verdict_words.told(Answers(**dict(zip(names, each, strict=True))))
+        assert [one.question for one in found] == ["signature", "issuer", "status", "dates", "log"]
+        told.update(found)
+    assert all(re.search("[\u4e00-\u9fff]", one.zh) and one.en.endswith(".") for one in told)
+    assert len(told) == len({(one.question, one.answer) for one in told}) == len({one.zh for one in told})
+    assert len({one.en for one in told}) == len(told)
+
+
+def test_a_list_under_the_key_that_took_the_issuers_place_counts_where_that_key_is_known():
+    record = full_record()
+    held = status_lists.verify(
+        status_lists.publish([], list_id=LIST, signer=STRANGER, now_ms=NOW_MS, valid_for_ms=HOUR_MS)
+    )
+    assert bit_of(record, "revocation", held, NOW_MS) == "unknown"
+    assert bit_of(record, "revocation", held, NOW_MS, successors=(STRANGER.did,)) == "clear"
