@@ -263,6 +263,7 @@ class Bank:
     def bundling(self) -> Bundling:
         return Bundling(
             store=self._store,
+            clock=self._clock,
             identity=self._identity,
             resolve=self._knowing.resolve,
             fetch=self.listing.fetch,

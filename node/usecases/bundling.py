@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from federation import bundles, credit_log
-from federation.errors import NotFound, Unavailable
+from federation.errors import Conflict, NotFound, Unavailable
 from federation.naming import NodeName, parent_of
 from federation.status_lists import sister_of
-from node.ports import Identity, Resolved, Store, Transaction
+from node.ports import Clock, Identity, Resolved, Store, Transaction
 from node.ports.crediting import CreditEventRow, RecordRow
 from node.usecases.recounting import find_record
 from node.usecases.witnessing import prove_entry
@@ -29,6 +29,17 @@ class ListsOutOfReach(Unavailable):
     en = "The issuer's status lists cannot be had just now, so there is no offline proof yet. Try again later."
 
 
+class NotProvable(Conflict):
+    code = "LLN-1310"
+    zh = (
+        "这条记录的离线证明不成立，没有出具：签名密钥后来已更换，或日志与记录不符。请改用核验短码（lln credit prove）。"
+    )
+    en = (
+        "The offline proof would not verify, so it was not made: the key that signed was replaced since, or the log "
+        "differs. Give out a code instead, with lln credit prove."
+    )
+
+
 class Fetched(Protocol):
     @property
     def document(self) -> bytes: ...
@@ -41,12 +52,14 @@ class Bundling:
         self,
         *,
         store: Store,
+        clock: Clock,
         identity: Identity,
         resolve: Callable[[NodeName, NodeName, int], Awaitable[Resolved]],
         fetch: Callable[[NodeName, str], Awaitable[Fetched]],
         ask: Callable[[NodeName, int, bytes], Awaitable[bytes]],
     ) -> None:
         self._store = store
+        self._clock = clock
         self._identity = identity
         self._parent = parent_of(identity.name, identity.root)
         self._resolve = resolve
@@ -56,13 +69,13 @@ class Bundling:
     async def bundle(self, record_id: str) -> bytes:
         """The offline proof of a record issued or held here.
 
-        Raises RecordUnknown, OpeningGone, NotWitnessedYet, ListsOutOfReach, or as calls do.
+        Raises RecordUnknown, OpeningGone, NotWitnessedYet, ListsOutOfReach, NotProvable, or as calls do.
         """
         row, event = await self._store.read(lambda tx: _opening(tx, record_id))
         issuer = NodeName(row.issuer)
         salt = credit_log.salt_from_text(event.salt)
         leaf_hash = credit_log.leaf_of(event.document, salt, issuer)
-        return bundles.make_bundle(
+        made = bundles.make_bundle(
             credential=row.document,
             lists=await self._lists(row),
             event=event.document,
@@ -71,6 +84,15 @@ class Bundling:
             chain=await self._chain(issuer),
             root=self._identity.root_certificate,
         )
+        self._check(row.id, made)
+        return made
+
+    def _check(self, record_id: str, made: bytes) -> None:
+        """Nothing is handed out that does not verify where it is taken to."""
+        root_sha256 = bundles.root_fingerprint(self._identity.root_certificate)
+        found = bundles.verify_bundle(made, root_sha256=root_sha256, as_of_ms=self._clock.now_ms())
+        if found.issuer is None or found.verdict.answers.inclusion != "proven":
+            raise NotProvable(record_id, found.verdict.outcome)
 
     async def inclusion(self, issuer: NodeName, index: int, leaf_hash: bytes) -> bytes:
         """A tlog-proof of an entry of `issuer`'s credits log; unverified where that is another node."""

@@ -1,14 +1,17 @@
 """Verifying, offline proofs and codes through whole running nodes: issued at a county, looked at from a sibling."""
 
 import json
+import shutil
 import xml.etree.ElementTree as ET
 
 import pytest
 
+from config.settings import Listen
 from federation import canonical, credentials, document_proofs, short_codes
 from federation.bundles import root_fingerprint, verify_bundle
 from federation.errors import LlnError
 from federation.keys import KeyInMemory, base58_decode, base58_encode
+from node.beginnings import join_home
 from node.usecases.presenting import LOOKS_PER_MINUTE
 from node.usecases.recording import china_date
 from tests.support.credit_records import bare_record, issuer_of
@@ -318,6 +321,42 @@ async def test_schools_of_other_branches_are_vouched_for_above_now_and_then(tmp_
         await nodes.stop(SIBLING)
         told = await verdict(far, before_text)
         assert (told.outcome, answers(told)["issuer"]) == ("issuer_offline", "unreachable")
+
+
+async def test_records_under_a_key_that_was_replaced_count_where_the_log_has_them(network, tmp_path):
+    county, sibling = network[COUNTY], network[SIBLING]
+    learner, record = await issued(county)
+    text, bundle = await credential_of(county, record), (await bundle_of(county, record)).decode()
+    made = await county.ask("credit.prove", learner=learner, records=[record], confirmed=True)
+    former = county.node.identity.did
+    invited = await network[ROOT].ask(
+        "invite.make",
+        label="a",
+        description={"title": {"zh": COUNTY}, "level": "county", "kind": "authority"},
+        replace=True,
+    )
+    await network.stop(COUNTY)
+    for folder in ("keys", "trust"):
+        shutil.rmtree(tmp_path / COUNTY / folder)
+    listen = Listen(grpc="127.0.0.1:0", enrolment="127.0.0.1:0")
+    await join_home(tmp_path / COUNTY, invited.code, listen, lambda told: told)
+    county = await network.start(COUNTY)
+    assert county.node.identity.did != former
+
+    async def is_proven():
+        try:
+            [told] = (await sibling.ask("credit.verify", text=made.where)).verdicts
+        except LlnError:  # nobody knows yet where it is now
+            return False
+        return told.outcome == "valid" and answers(told)["log"] == "proven"
+
+    await until(is_proven, "the code's record, by its log")
+    assert (await verdict(sibling, bundle)).outcome == "valid"
+    assert (await verdict(county, text)).outcome == "valid"
+    with pytest.raises(LlnError, match="LLN-1310"):
+        await bundle_of(county, record)
+    # a file alone could have been made by whoever has the former key
+    assert (await verdict(sibling, text)).outcome == "unknown_issuer"
 
 
 async def test_keys_that_prove_nothing_and_signatures_written_twice_are_never_good(network):
