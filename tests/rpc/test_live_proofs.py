@@ -158,6 +158,7 @@ async def test_a_changed_field_a_swapped_proof_and_one_bad_proof_among_good_ones
     ):
         assert (await verdict(sibling, json.dumps(document))).outcome == outcome
     # neither white space, nor the order of names, nor how characters are written is signed
+    await bundle_of(county, first)  # witnessed by now
     respaced = json.dumps(dict(reversed(one.items())), indent=3, ensure_ascii=True)
     assert (await verdict(sibling, f"\n{respaced}\n")).outcome == "valid"
     assert answers(await verdict(county, respaced))["log"] == "proven"
