@@ -105,7 +105,7 @@ class Issuing:
         made = credit_bank.grant(row.id, amount=row.hundredths, unit=row.unit, at_ms=now_ms)
         row = self._ledgering.issued(tx, row, made, by=draft.by)
         if draft.home != self._identity.name:
-            self._send_home(tx, row, now_ms)
+            send_home(tx, row, now_ms)
         return row
 
     def _record(self, slot: StatusSlot, draft: Draft, now_ms: int) -> CreditRecord:
@@ -126,14 +126,6 @@ class Issuing:
             conversion=draft.conversion,
             supersedes=draft.supersedes,
         )
-        document = credentials.issue(record, self._identity, now_ms)
-        row = _row_of(record, document, draft, now_ms)
-        tx.credits.slots.put([SlotRow(id=_slot_key(slot), owner=row.id, list=slot.list, index=slot.index)])
-        made = credit_bank.grant(row.id, amount=row.hundredths, unit=row.unit, at_ms=now_ms)
-        row = self._ledgering.issued(tx, row, made, by=draft.by)
-        if draft.home != self._identity.name:
-            send_home(tx, row, now_ms)
-        return row
 
     def _take_slot(self, tx: Transaction) -> StatusSlot:
         """A place that was never given out, at random; the next list is begun in time."""
