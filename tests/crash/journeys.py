@@ -15,11 +15,9 @@ from federation.errors import LlnError, NotFound
 from federation.search import SearchAnswer
 from node.backups import DatabaseInPlace
 from node.storage import migrations
-from tests.crash.world import COUNTY, KILLED, ROOT, SCHOOL, TOWN, Arm, Broken, World
+from tests.crash.world import COUNTY, KILLED, PEER_SILENT, ROOT, SCHOOL, TOWN, Arm, Broken, World
 
 TRIES = 20
-PEER_SILENT = 3
-"""How `lln` ends where a peer did not answer."""
 ORDER = ("absent", "pending", "returned", "reviewed", "published", "withdrawn")
 
 

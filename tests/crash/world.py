@@ -35,6 +35,9 @@ TOWN = f"town.{ROOT}"
 SCHOOL = f"school.{COUNTY}"
 WAIT_S = 50.0
 REPOSITORY = Path(__file__).resolve().parents[2]
+PEER_SILENT = 3
+"""How `lln` ends where a peer did not answer."""
+TRIES_MAX = 5
 KILLED = -signal.SIGKILL
 
 
@@ -175,7 +178,11 @@ class World:
     async def until_done(self, name: str, *words: str, arm: Arm, quirks: tuple[str, ...] = ()) -> None:
         """A command that may be killed once, and is then repeated as a person would."""
         if await self.run(name, *words, arm=arm, quirks=quirks) != 0:
-            status = await self.run(name, *words, quirks=quirks)
+            for _ in range(TRIES_MAX):
+                status = await self.run(name, *words, quirks=quirks)
+                if status != PEER_SILENT:  # a machine that is busy with other things
+                    break
+                await asyncio.sleep(1)
             if status != 0:
                 raise Broken(f"lln {words[0]} ended with {status} when repeated: {self.said(name)}")
 
