@@ -60,7 +60,8 @@ CaseStep = Literal[
     "cancel",
     "appeal",
 ]
-HoldState = Literal["asked", "reserved", "committing", "committed", "letting_go", "let_go", "refused"]
+HoldState = Literal["asked", "reserved", "committing", "committed", "letting_go", "let_go", "refused", "unusable"]
+"""`unusable`: set aside at its issuer, which would not use it up; it is still to be let go there."""
 
 CASE_STEPS: Final[dict[tuple[CaseState, CaseStep], CaseState]] = {
     ("received", "review"): "reviewing",

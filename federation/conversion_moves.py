@@ -22,7 +22,7 @@ ANSWERED: Final[dict[tuple[MessageKind, HoldState, bool], HoldState]] = {
     ("credit.reserve", "asked", True): "reserved",
     ("credit.reserve", "asked", False): "refused",
     ("credit.commit", "committing", True): "committed",
-    ("credit.commit", "committing", False): "refused",
+    ("credit.commit", "committing", False): "unusable",
     ("credit.void", "letting_go", True): "let_go",
     ("credit.void", "letting_go", False): "let_go",  # it had lapsed by itself
     ("credit.return", "letting_go", True): "let_go",
@@ -61,13 +61,21 @@ def answered(
     code: str = "",
     told: str = "",
 ) -> ConversionCase:
-    """The case with one issuer's answer written down; unchanged where nothing of the kind was asked."""
+    """The case with one issuer's answer written down; unchanged where nothing of the kind was asked.
+
+    The first refusal of a hold stays the reason, whatever is said when it is let go.
+    """
     state = ANSWERED.get((kind, hold.state, is_accepted))
     if state is None:
         return case
-    return with_hold(
-        case, msgspec.structs.replace(hold, state=state, receipt=receipt or hold.receipt, code=code, told=told[:300])
+    changed = msgspec.structs.replace(
+        hold,
+        state=state,
+        receipt=receipt or hold.receipt,
+        code=hold.code or code,
+        told=hold.told if hold.code else told[:300],
     )
+    return with_hold(case, changed)
 
 
 def advance(case: ConversionCase, *, at_ms: int, deadline_ms: int) -> Move:
@@ -82,6 +90,13 @@ def advance(case: ConversionCase, *, at_ms: int, deadline_ms: int) -> Move:
     if case.state in ("releasing", "returning"):
         return _letting_go(case, at_ms)
     return Move(case=case)
+
+
+def give_back(case: ConversionCase, *, at_ms: int) -> Move:
+    """End a case whose holds are committed and whose records cannot be issued: everything used goes back."""
+    zh = "核销回执或转换结果有问题，已核销的正在退回。"
+    en = "A receipt, or what was to be issued, is not in order; what was used is being given back."
+    return _letting_go(step(case, "give_back", at_ms=at_ms, zh=zh, en=en), at_ms)
 
 
 def begin_reserving(case: ConversionCase) -> Move:
@@ -107,7 +122,7 @@ def _committing(case: ConversionCase, at_ms: int, deadline_ms: int) -> Move:
     for hold in case.holds:
         if hold.state == "reserved":
             case = _say(case, "credit.commit", hold, "committing", messages)
-        elif hold.state == "refused":
+        elif hold.state in ("refused", "unusable"):
             again = tried_again(hold, deadline_ms=deadline_ms) if hold.code in TRIED_AGAIN else None
             if again is None:
                 zh = "有一项来源学分未能核销，已核销的正在退回。"
@@ -123,7 +138,7 @@ def _committing(case: ConversionCase, at_ms: int, deadline_ms: int) -> Move:
 def _letting_go(case: ConversionCase, at_ms: int) -> Move:
     messages: list[Message] = []
     for hold in case.holds:
-        if hold.state == "reserved":
+        if hold.state in ("reserved", "unusable"):
             case = _say(case, "credit.void", hold, "letting_go", messages)
         elif hold.state == "committed":
             case = _say(case, "credit.return", hold, "letting_go", messages)

@@ -31,7 +31,7 @@ from federation.conversion_cases import (
     step,
     with_hold,
 )
-from federation.conversion_moves import Message, MessageKind, Move, advance, answered, begin_reserving
+from federation.conversion_moves import Message, MessageKind, Move, advance, answered, begin_reserving, give_back
 from federation.credentials import VerifiedCredential
 from federation.credit_records import Achievement, Conversion, SourceCredential
 from federation.credits import IdReused
@@ -292,16 +292,16 @@ class Converting:
 
     def _finish(self, tx: Transaction, case_id: str, bad: Mapping[str, LlnError]) -> bytes:
         case = _held_case(tx, case_id)
-        assert _is_ready(case), case_id  # noqa: S101  # nothing but this step leads out of that state
+        if not _is_ready(case):
+            return b"{}"  # a person has retried what was given up, and the case has ended since
         if not bad:
             self._complete(tx, case)
             return b"{}"
         for hold in case.holds:
             if hold.reservation.id in bad:
                 error = bad[hold.reservation.id]
-                case = with_hold(case, msgspec.structs.replace(hold, state="refused", code=error.code, told=error.zh))
-        now_ms = self._clock.now_ms()
-        self._make(tx, advance(case, at_ms=now_ms, deadline_ms=now_ms + RESERVED_FOR_MS))
+                case = with_hold(case, msgspec.structs.replace(hold, code=error.code, told=error.zh))
+        self._make(tx, give_back(case, at_ms=self._clock.now_ms()))
         return b"{}"
 
     def _complete(self, tx: Transaction, case: ConversionCase) -> ConversionCase:

@@ -109,9 +109,9 @@ class Lending:
     def _reserve(self, tx: Transaction, asked: ReserveRequest, grant: ConsentGrant) -> bytes:
         row = _own_record(tx, asked.reservation.lot_id)
         bind_grant(tx, grant, asked.reservation.case_id)
-        made = credit_bank.reserve(
-            _ledger(tx, row), asked.reservation, record_state=row.state, at_ms=self._clock.now_ms()
-        )
+        now_ms = self._clock.now_ms()
+        row, ledger = self._lapse_in(tx, row, now_ms)
+        made = credit_bank.reserve(ledger, asked.reservation, record_state=row.state, at_ms=now_ms)
         self._ledgering.lot(tx, row, made)
         return canonical.encode({"reserved": asked.reservation.id, "deadline_ms": asked.reservation.deadline_ms})
 
@@ -135,11 +135,15 @@ class Lending:
         return canonical.encode({"let_go": asked.reservation_id})
 
     def _lapse(self, record_id: str, now_ms: int, tx: Transaction) -> None:
-        row = _own_record(tx, record_id)
+        self._lapse_in(tx, _own_record(tx, record_id), now_ms)
+
+    def _lapse_in(self, tx: Transaction, row: RecordRow, now_ms: int) -> tuple[RecordRow, LotLedger]:
+        """What is overdue is free for whoever asks next, whether or not the timer has run since."""
         ledger = _ledger(tx, row)
         for reservation_id in credit_bank.lapsing(ledger, at_ms=now_ms):
             made = credit_bank.lapse(ledger, reservation_id, at_ms=now_ms)
             row, ledger = self._ledgering.lot(tx, row, made), made.ledger
+        return row, ledger
 
 
 def _settle_request(document: bytes) -> SettleRequest:
