@@ -274,12 +274,10 @@ def commit(ledger: LotLedger, reservation_id: OperationId, *, record_state: Reco
     whether or not somebody has marked it as lapsed: the answer does not hang on when a timer ran.
     """
     held = _held(ledger, reservation_id)
-    if held.state == "lapsed" and at_ms >= held.reservation.deadline_ms:
-        raise ReservationPastDeadline(reservation_id, f"deadline {held.reservation.deadline_ms}, now {at_ms}")
     if held.state == "reserved":
         _require_active(ledger.lot.id, record_state)
-        if at_ms >= held.reservation.deadline_ms:
-            raise ReservationPastDeadline(reservation_id, f"deadline {held.reservation.deadline_ms}, now {at_ms}")
+    if held.state in ("reserved", "lapsed") and at_ms >= held.reservation.deadline_ms:
+        raise ReservationPastDeadline(reservation_id, f"deadline {held.reservation.deadline_ms}, now {at_ms}")
     return _settle(ledger, held, "commit", at_ms)
 
 

@@ -1,10 +1,12 @@
 """Credits through whole running nodes: issued at one county, converted at a sibling, once."""
 
+import asyncio
+
 import pytest
 
 from tests.support.live_nodes import Network, until
 
-COUNTY, SIBLING = "a.lln.internal", "b.lln.internal"
+COUNTY, SIBLING, RIVAL = "a.lln.internal", "b.lln.internal", "c.lln.internal"
 
 RULE = """
 id = "community"
@@ -92,5 +94,46 @@ async def test_a_record_is_converted_at_a_sibling_once(network):
 
     derived = await until(arrived, "the derived record")
     assert (derived.issuer, derived.hundredths, derived.converted_from) == (SIBLING, 250, (record,))
+    source = (await home.ask("credit.show", id=record)).record
+    assert (source.available, source.reserved, source.consumed) == (0, 0, 250)
+
+
+async def asked_of(home, receiver, learner, record):
+    consent = await home.ask(
+        "consent.give",
+        learner=learner,
+        purpose="convert",
+        fields=["records"],
+        recipient=receiver,
+        records=[record],
+        days=30,
+        confirmed=True,
+    )
+    return await home.ask("convert.preview", learner=learner, to=receiver, records=[record], consent=consent.id)
+
+
+async def test_of_two_receivers_that_race_for_one_lot_one_converts_and_the_other_is_told_why(network):
+    await network.add(RIVAL)
+    home = network[COUNTY]
+    shown, record = await learner_with_record(home)
+    for name in (SIBLING, RIVAL):
+        once = RULE.replace("b.lln.internal", name).replace(
+            "version = 1\nauth", 'once_per = "network"\nversion = 1\nauth'
+        )
+        await network[name].ask("rule.publish", toml=once, apply=True)
+    previews = [await asked_of(home, name, shown.id, record) for name in (SIBLING, RIVAL)]
+    assert all(preview.evaluation.grants for preview in previews)
+    async with asyncio.TaskGroup() as together:
+        for preview in previews:
+            together.create_task(home.ask("convert.apply", id=preview.id))
+
+    async def ended():
+        states = [await home.ask("convert.status", id=preview.id) for preview in previews]
+        return states if all(one.state in ("converted", "refused") for one in states) else None
+
+    lost, won = sorted(await until(ended, "both cases"), key=lambda one: one.state == "converted")
+    assert (won.state, len(won.results)) == ("converted", 1)
+    assert (lost.state, lost.results) == ("refused", ())
+    assert COUNTY in lost.en
     source = (await home.ask("credit.show", id=record)).record
     assert (source.available, source.reserved, source.consumed) == (0, 0, 250)
