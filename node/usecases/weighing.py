@@ -6,6 +6,7 @@ transaction. What must not: the evaluation itself (`federation/conversion.py`), 
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -31,6 +32,7 @@ from node.ports.crediting import CaseRow, RuleRow
 
 PERCENT_HUNDREDTHS: Final = 10_000
 CASES_MAX: Final = 1_000
+BOOKS_KEPT_MAX: Final = 8
 
 
 def weigh(
@@ -56,11 +58,13 @@ def weigh(
 
 def rule_book(tx: Transaction, receiver: NodeName) -> RuleBook:
     """Every rule that holds here: this node's own and adopted ones, and those of the authorities above it."""
-    return RuleBook(rules_here(tx, receiver))
+    return _made_ready(tuple(row.document for row in _all_rules(tx) if is_within(receiver, row.owner)))
 
 
-def rules_here(tx: Transaction, receiver: NodeName) -> list[ConversionRule]:
-    return [read_rule(row.document) for row in _all_rules(tx) if is_within(receiver, row.owner)]
+@lru_cache(maxsize=BOOKS_KEPT_MAX)
+def _made_ready(documents: tuple[bytes, ...]) -> RuleBook:
+    """A published version never changes, so the same documents make the same book; a new one makes another."""
+    return RuleBook(map(read_rule, documents))
 
 
 def rule_of(tx: Transaction, rule_id: str, version: int, digest: str) -> ConversionRule | None:
