@@ -20,7 +20,18 @@ from federation.keys import NodeKey
 from federation.naming import NodeName
 from federation.short_ids import ID_BYTES, write_id
 from node.desk.conversions import ConvertAsked, Previewed, RequestActAsked, Requests, RequestsAsked, RequestState
-from node.ports import Clock, CreditPeers, Delivered, Identity, OutboxItem, Outcome, Randomness, Store, Transaction
+from node.ports import (
+    Clock,
+    CreditPeers,
+    Delivered,
+    Identity,
+    OutboxItem,
+    Outcome,
+    Randomness,
+    Refused,
+    Store,
+    Transaction,
+)
 from node.ports.crediting import CreditEventRow, RequestRow
 from node.usecases.disclosing import disclose
 from node.usecases.homing import Homing
@@ -45,6 +56,12 @@ class NotOurLearner(RefusedCall):
     code = "LLN-2296"
     zh = "这条记录或消息不属于本节点的学习者。"
     en = "The record or message is not about a learner of this node."
+
+
+class ActRefused(Conflict):
+    code = "LLN-1333"
+    zh = "接收方没有接受这次取消或申诉。请用 lln convert status 查看申请走到了哪里。"
+    en = "The receiver did not accept the cancellation or appeal. See where it stands with lln convert status."
 
 
 class RecordDiffers(Conflict):
@@ -104,10 +121,12 @@ class Requesting:
         return await self.status(request_id)
 
     async def act(self, asked: RequestActAsked) -> RequestState:
-        """Tell the receiver that the learner cancels or appeals."""
+        """Tell the receiver that the learner cancels or appeals; raises ActRefused where it says no in time."""
         to, item_id = await self._store.write(lambda tx: self._act(tx, asked))
         with contextlib.suppress(Unavailable):
-            await self._waits().settled(to, item_id, WAIT_S)
+            outcome = await self._waits().settled(to, item_id, WAIT_S)
+            if isinstance(outcome, Refused):
+                raise ActRefused(asked.id, f"{outcome.told} [{outcome.code}]")
         return await self.status(asked.id)
 
     async def status(self, request_id: str) -> RequestState:

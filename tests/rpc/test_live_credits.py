@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from node.usecases.requesting import ActRefused
 from tests.support.live_nodes import Network, until
 
 COUNTY, SIBLING, RIVAL = "a.lln.internal", "b.lln.internal", "c.lln.internal"
@@ -96,6 +97,8 @@ async def test_a_record_is_converted_at_a_sibling_once(network):
     assert (derived.issuer, derived.hundredths, derived.converted_from) == (SIBLING, 250, (record,))
     source = (await home.ask("credit.show", id=record)).record
     assert (source.available, source.reserved, source.consumed) == (0, 0, 250)
+    with pytest.raises(ActRefused):
+        await home.ask("convert.act", id=preview.id, act="cancel")
 
 
 async def asked_of(home, receiver, learner, record):
