@@ -35,6 +35,8 @@ HISTORY_MAX: Final = 200
 RESERVED_FOR_MS: Final = 72 * 3_600_000
 """How long a lot is set aside: the receiver commits within seconds, or, after an outage, within days."""
 RESERVE_TRIES_MAX: Final = 3
+APPEALS_MAX: Final = 3
+"""One for each refusal, and no more than so many in a case: people look at each of them."""
 
 CaseState = Literal[
     "received",
@@ -104,6 +106,18 @@ class IllegalCaseStep(Conflict):
     en = "The conversion's state does not allow this step. See where it stands with lln convert status."
 
 
+class AppealsUsedUp(Conflict):
+    code = "LLN-1331"
+    zh = "这个申请已申诉到次数上限，不能再申诉。可以另行提出新的申请。"
+    en = "The conversion has been appealed as often as it can be. Ask for a new one instead."
+
+
+class AppealOutdated(Conflict):
+    code = "LLN-1332"
+    zh = "这次申诉针对的是更早的决定，此后已另有决定，未受理。请先用 lln convert status 查看。"
+    en = "The appeal is against an earlier decision than the one that stands. Look with lln convert status first."
+
+
 class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the home sends to a receiver: the learner's credentials, verbatim, and the grant that lets it look at them.
 
@@ -161,6 +175,8 @@ class ConversionCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     `decided_on`: the day the evaluation was made for. `trace_sha256`: of the canonical bytes of its trace, which the
     same evaluation gives again. `results`: the records issued. `wanted_end`: what becomes of it once all is let go.
+    `trouble`: why records could not be issued though everything was used up. `steps`: how many were ever made, also
+    those that the history has no room for.
     """
 
     request: ConversionRequest
@@ -178,6 +194,8 @@ class ConversionCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     holds: Annotated[tuple[Hold, ...], Meta(max_length=HOLDS_MAX)] = ()
     results: tuple[CredentialId, ...] = ()
     wanted_end: Literal["refuse", "cancel"] = "refuse"
+    trouble: str = ""
+    steps: int = 0
     history: tuple[CaseNote, ...] = ()
 
     @property
@@ -186,7 +204,11 @@ class ConversionCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class CaseNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the receiver tells the home of a case: where it stands, why, and which records came of it."""
+    """What the receiver tells the home of a case: where it stands, why, and which records came of it.
+
+    `number` counts the steps of the case, so that of two news the later one is known, however they arrive and whatever
+    the receiver's clock did in between.
+    """
 
     case_id: OperationId
     receiver: NameField
@@ -194,6 +216,7 @@ class CaseNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     zh: Sentence
     en: Sentence
     at_ms: EpochMs
+    number: Annotated[int, Meta(ge=0)] = 0
     refusals: Annotated[tuple[Refusal, ...], Meta(max_length=256)] = ()
     results: tuple[CredentialId, ...] = ()
 
@@ -215,10 +238,15 @@ class SettleRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaseAct(msgspec.Struct, frozen=True, kw_only=True):
-    """From the home: the learner cancels, or asks for the decision to be looked at again."""
+    """From the home: the learner cancels, or asks for the decision to be looked at again.
+
+    `number`: of the news that an appeal answers, so that one which was long on its way is not taken for one against
+    a later refusal; 0 where the home has none.
+    """
 
     case_id: OperationId
     act: Literal["cancel", "appeal"]
+    number: Annotated[int, Meta(ge=0)] = 0
     remark: Sentence = ""
 
 
@@ -239,7 +267,39 @@ def step(case: ConversionCase, name: CaseStep, *, at_ms: int, zh: str, en: str) 
     if state is None:
         raise IllegalCaseStep(case.id, f"{case.state}, asked to {name}")
     note = CaseNote(state=state, at_ms=at_ms, zh=zh[:1_000], en=en[:1_000])
-    return msgspec.structs.replace(case, state=state, history=(*case.history, note)[-HISTORY_MAX:])
+    history = (*case.history, note)[-HISTORY_MAX:]
+    return msgspec.structs.replace(case, state=state, history=history, steps=case.steps + 1)
+
+
+def appeal(case: ConversionCase, remark: str, *, number: int, at_ms: int) -> ConversionCase:
+    """A refused case before people once more; those who looked at it before do not count.
+
+    Raises IllegalCaseStep (also where this refusal was appealed against before), AppealOutdated, AppealsUsedUp.
+    """
+    again = step(case, "appeal", at_ms=at_ms, zh=f"学习者申诉：{remark}", en=f"The learner appeals: {remark}")
+    if number not in (0, case.steps):
+        raise AppealOutdated(case.id, f"answers step {number}, the refusal is step {case.steps}")
+    if case.appeals >= APPEALS_MAX:
+        raise AppealsUsedUp(case.id, f"{case.appeals} appeals")
+    return msgspec.structs.replace(
+        again, appeals=case.appeals + 1, reviews=(), holds=(), trouble="", reviewers=max(1, case.reviewers)
+    )
+
+
+def news_of(case: ConversionCase) -> CaseNews:
+    """What the home is told of a case as it stands."""
+    last = case.history[-1] if case.history else None
+    return CaseNews(
+        case_id=case.id,
+        receiver=case.request.receiver,
+        state=case.state,
+        zh=last.zh if last else "",
+        en=last.en if last else "",
+        at_ms=last.at_ms if last else 0,
+        number=case.steps,
+        refusals=case.refusals,
+        results=case.results,
+    )
 
 
 def with_hold(case: ConversionCase, changed: Hold) -> ConversionCase:

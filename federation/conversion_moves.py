@@ -92,8 +92,12 @@ def advance(case: ConversionCase, *, at_ms: int, deadline_ms: int) -> Move:
     return Move(case=case)
 
 
-def give_back(case: ConversionCase, *, at_ms: int) -> Move:
-    """End a case whose holds are committed and whose records cannot be issued: everything used goes back."""
+def give_back(case: ConversionCase, *, at_ms: int, trouble: str = "") -> Move:
+    """End a case whose holds are committed and whose records cannot be issued: everything used goes back.
+
+    `trouble`: why, where no issuer of a source is to blame.
+    """
+    case = msgspec.structs.replace(case, trouble=trouble[:300])
     zh = "核销回执或转换结果有问题，已核销的正在退回。"
     en = "A receipt, or what was to be issued, is not in order; what was used is being given back."
     return _letting_go(step(case, "give_back", at_ms=at_ms, zh=zh, en=en), at_ms)
@@ -159,6 +163,10 @@ def _say(
 def _why_ended(case: ConversionCase) -> tuple[str, str]:
     if case.wanted_end == "cancel":
         return "申请已取消，预占的学分均已释放。", "Cancelled; everything that was reserved is free again."
+    if case.trouble:
+        zh = f"来源学分已核销，但记录未能颁发：{case.trouble}。已动用的均已退回。"
+        en = f"The records could not be issued: {case.trouble}. Whatever was used has been given back."
+        return zh, en
     told = "; ".join(f"{hold.issuer}: {hold.told or hold.code}" for hold in case.holds if hold.code)
     zh = f"来源机构没有同意动用学分：{told}。已动用的均已退回。"
     en = f"An issuer of a source did not agree: {told}. Whatever was used has been given back."

@@ -156,6 +156,7 @@ class Bank:
             "credit.void": converting,
             "credit.return": converting,
             "learner.account": self.relocating.settle,
+            "credit.finish": self.converting.unfinished,
         }
 
     def loops(self) -> Mapping[str, Loop]:

@@ -28,6 +28,7 @@ from federation.conversion_cases import (
     SettleRequest,
     hold_of,
     holds_wanted,
+    news_of,
     step,
     with_hold,
 )
@@ -209,7 +210,7 @@ class Converting:
                 )
             ]
         )
-        item_id = f"case.{case.id}.{len(case.history)}.{case.state}"
+        item_id = f"case.{case.id}.{case.steps}.{case.state}"
         tx.outbox.add(NodeName(case.request.home), NEWS_KIND, canonical.encode(news_of(case)), item_id, now_ms)
         return case
 
@@ -246,10 +247,8 @@ class Converting:
         for message in move.messages:
             self._send(tx, move.case, message)
         if move.is_ready:
-            tries = sum(hold.tries for hold in move.case.holds)
             finish = canonical.encode(FinishCase(case_id=move.case.id))
-            item_id = f"finish.{move.case.id}.{move.case.appeals}.{tries}"
-            tx.outbox.add(self._own_name, FINISH_KIND, finish, item_id, self._clock.now_ms())
+            tx.outbox.add(self._own_name, FINISH_KIND, finish, _finish_id(move.case), self._clock.now_ms())
         return self.keep(tx, move.case)
 
     def _send(self, tx: Transaction, case: ConversionCase, message: Message) -> None:
@@ -283,6 +282,15 @@ class Converting:
             except (ReceiptMismatch, PaperNotSigned, MalformedDocument) as error:
                 bad[hold.reservation.id] = error
         return lambda tx: self._finish(tx, asked.case_id, bad)
+
+    def unfinished(self, tx: Transaction, item: OutboxItem, outcome: Outcome) -> None:
+        """Issuing was not possible (a rule is gone, nobody vouches for a key): what was used goes back."""
+        if isinstance(outcome, Delivered):
+            return
+        case = _held_case(tx, msgspec.json.decode(item.document, type=FinishCase).case_id)
+        if _is_ready(case) and item.id == _finish_id(case):
+            trouble = f"{outcome.told} [{outcome.code}]"
+            self._make(tx, give_back(case, at_ms=self._clock.now_ms(), trouble=trouble))
 
     async def _check_receipt(self, hold: Hold) -> None:
         issuer = NodeName(hold.issuer)
@@ -365,26 +373,16 @@ def _kind_of(item: OutboxItem) -> MessageKind:
     return cast("MessageKind", item.kind)
 
 
-def news_of(case: ConversionCase) -> CaseNews:
-    """What the home is told of a case as it stands."""
-    last = case.history[-1] if case.history else None
-    return CaseNews(
-        case_id=case.id,
-        receiver=case.request.receiver,
-        state=case.state,
-        zh=last.zh if last else "",
-        en=last.en if last else "",
-        at_ms=last.at_ms if last else 0,
-        refusals=case.refusals,
-        results=case.results,
-    )
-
-
 def _held_case(tx: Transaction, case_id: str) -> ConversionCase:
     row = tx.credits.cases.get(case_id)
     if row is None:
         raise CaseUnknown(case_id)
     return case_of(row)
+
+
+def _finish_id(case: ConversionCase) -> str:
+    """Another one after an appeal, or once a hold was tried again."""
+    return f"finish.{case.id}.{case.appeals}.{sum(hold.tries for hold in case.holds)}"
 
 
 def _is_ready(case: ConversionCase) -> bool:

@@ -12,7 +12,7 @@ from federation import canonical
 from federation import credits as credit_bank
 from federation.consents import ConsentGrant, GrantTooNarrow, Use, check_grant, open_grant
 from federation.conversion_cases import ReserveRequest, SettleRequest
-from federation.credits import HeldReservation, LotLedger
+from federation.credits import HeldReservation, LotLedger, Reservation
 from federation.errors import NotFound, RefusedCall
 from federation.keys import NodeKey
 from federation.naming import NodeName
@@ -21,6 +21,7 @@ from federation.signed_papers import sign_paper
 from node.ports import Clock, Identity, Store, Transaction
 from node.ports.crediting import RecordRow
 from node.usecases.ledgering import RECEIPT_PURPOSE, Ledgering, bind_grant, ledger_of
+from node.usecases.renaming import is_same_node, names_of
 
 REQUEST_BYTES_MAX: Final = 65_536
 LAPSE_EVERY_S: Final = 3_600.0
@@ -59,7 +60,7 @@ class Lending:
         `federation.credits.reserve`.
         """
         asked = canonical.decode(document, ReserveRequest, bytes_max=REQUEST_BYTES_MAX)
-        if asked.reservation.receiver != sender:
+        if not await is_same_node(self._keys_of, asked.reservation.receiver, sender):
             raise NotTheirReservation(asked.reservation.id, f"asked by {sender}")
         row = await self._store.read(lambda tx: _own_record(tx, asked.reservation.lot_id))
         home = NodeName(row.home)
@@ -70,17 +71,27 @@ class Lending:
     async def commit(self, sender: NodeName, document: bytes) -> Unit:
         """Use a reservation up; the reply is the signed receipt. Raises as `federation.credits.commit`."""
         asked = _settle_request(document)
-        return lambda tx: self._commit(tx, sender, asked)
+        names = await self._names(sender, asked)
+        return lambda tx: self._commit(tx, names, asked)
 
     async def void(self, sender: NodeName, document: bytes) -> Unit:
         """Let a reservation go; raises as `federation.credits.void`."""
         asked = _settle_request(document)
-        return lambda tx: self._let_go(tx, sender, asked, credit_bank.void)
+        names = await self._names(sender, asked)
+        return lambda tx: self._let_go(tx, names, asked, credit_bank.void)
 
     async def take_back(self, sender: NodeName, document: bytes) -> Unit:
         """What was used for a conversion that came to nothing is free again; raises as `credits.give_back`."""
         asked = _settle_request(document)
-        return lambda tx: self._let_go(tx, sender, asked, credit_bank.give_back)
+        names = await self._names(sender, asked)
+        return lambda tx: self._let_go(tx, names, asked, credit_bank.give_back)
+
+    async def _names(self, sender: NodeName, asked: SettleRequest) -> frozenset[str]:
+        """Whose reservations `sender` may settle: its own, and the one it asks about if it made that under an earlier
+        name. Who made it is looked at again in the unit, which may find another than there is now.
+        """
+        held = await self._store.read(lambda tx: _reservation(tx, asked))
+        return await names_of(self._keys_of, held.receiver if held else sender, sender)
 
     # --- by itself ---------------------------------------------------------------------------------------------------
 
@@ -115,10 +126,10 @@ class Lending:
         self._ledgering.lot(tx, row, made)
         return canonical.encode({"reserved": asked.reservation.id, "deadline_ms": asked.reservation.deadline_ms})
 
-    def _commit(self, tx: Transaction, sender: NodeName, asked: SettleRequest) -> bytes:
+    def _commit(self, tx: Transaction, names: frozenset[str], asked: SettleRequest) -> bytes:
         row = _own_record(tx, asked.lot_id)
         ledger = _ledger(tx, row)
-        _check_theirs(ledger, sender, asked)
+        _check_theirs(tx, names, asked)
         made = credit_bank.commit(ledger, asked.reservation_id, record_state=row.state, at_ms=self._clock.now_ms())
         self._ledgering.lot(tx, row, made)
         committed = _held(made.ledger, asked.reservation_id)
@@ -126,11 +137,11 @@ class Lending:
         return sign_paper(receipt, purpose=RECEIPT_PURPOSE, signer=self._identity)
 
     def _let_go(
-        self, tx: Transaction, sender: NodeName, asked: SettleRequest, by: Callable[..., credit_bank.LedgerStep]
+        self, tx: Transaction, names: frozenset[str], asked: SettleRequest, by: Callable[..., credit_bank.LedgerStep]
     ) -> bytes:
         row = _own_record(tx, asked.lot_id)
         ledger = _ledger(tx, row)
-        _check_theirs(ledger, sender, asked)
+        _check_theirs(tx, names, asked)
         self._ledgering.lot(tx, row, by(ledger, asked.reservation_id, at_ms=self._clock.now_ms()))
         return canonical.encode({"let_go": asked.reservation_id})
 
@@ -168,12 +179,17 @@ def _held(ledger: LotLedger, reservation_id: str) -> HeldReservation:
     return next(held for held in ledger.reservations if held.reservation.id == reservation_id)
 
 
-def _check_theirs(ledger: LotLedger, sender: NodeName, asked: SettleRequest) -> None:
+def _check_theirs(tx: Transaction, names: frozenset[str], asked: SettleRequest) -> None:
     """An unknown reservation is left to `federation.credits` to refuse."""
-    for held in ledger.reservations:
-        theirs = held.reservation
-        if theirs.id == asked.reservation_id and (theirs.receiver, theirs.case_id) != (sender, asked.case_id):
-            raise NotTheirReservation(asked.reservation_id, f"asked by {sender}")
+    held = _reservation(tx, asked)
+    if held is not None and (held.receiver not in names or held.case_id != asked.case_id):
+        raise NotTheirReservation(asked.reservation_id, f"asked by {', '.join(sorted(names))}")
+
+
+def _reservation(tx: Transaction, asked: SettleRequest) -> Reservation | None:
+    ledger = ledger_of(tx, asked.lot_id)
+    held = ledger.reservations if ledger else ()
+    return next((one.reservation for one in held if one.reservation.id == asked.reservation_id), None)
 
 
 def _overdue(tx: Transaction, now_ms: int) -> list[str]:

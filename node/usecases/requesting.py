@@ -13,7 +13,7 @@ import msgspec
 from federation import canonical, credentials
 from federation.consents import SignedGrant
 from federation.conversion import Evaluation
-from federation.conversion_cases import CaseAct, CaseNews, CaseState, ConversionRequest
+from federation.conversion_cases import CaseAct, CaseNews, ConversionRequest
 from federation.credentials import VerifiedCredential
 from federation.errors import Conflict, NotFound, RefusedCall, Unavailable
 from federation.keys import NodeKey
@@ -37,6 +37,7 @@ from node.usecases.disclosing import disclose
 from node.usecases.homing import Homing
 from node.usecases.issuing import SentRecord
 from node.usecases.recounting import held_row
+from node.usecases.renaming import names_of
 
 NEWS_BYTES_MAX: Final = 262_144
 APPLY_KIND: Final = "credit.apply"
@@ -62,6 +63,12 @@ class ActRefused(Conflict):
     code = "LLN-1333"
     zh = "接收方没有接受这次取消或申诉。请用 lln convert status 查看申请走到了哪里。"
     en = "The receiver did not accept the cancellation or appeal. See where it stands with lln convert status."
+
+
+class NothingToAppeal(Conflict):
+    code = "LLN-1334"
+    zh = "这个请求只预览过，还没有提出，无从申诉。请先用 lln convert apply 提出。"
+    en = "The request was only previewed, so there is no decision to appeal. Make it first with lln convert apply."
 
 
 class RecordDiffers(Conflict):
@@ -114,15 +121,25 @@ class Requesting:
         return Previewed(id=request.case_id, evaluation=evaluation)
 
     async def apply(self, request_id: str) -> RequestState:
-        """Send a request that was previewed; it arrives sooner or later, once. Waits a little for the first answer."""
+        """Send a request that was previewed; it arrives sooner or later, once. Waits a little for the first answer.
+
+        Asked again, it only says where the request stands; so, too, once it was cancelled.
+        """
         to = await self._store.write(lambda tx: self._apply(tx, request_id))
-        with contextlib.suppress(Unavailable):
-            await self._waits().settled(to, _item_id(APPLY_KIND, request_id), WAIT_S)
+        if to is not None:
+            with contextlib.suppress(Unavailable):
+                await self._waits().settled(to, _item_id(APPLY_KIND, request_id), WAIT_S)
         return await self.status(request_id)
 
     async def act(self, asked: RequestActAsked) -> RequestState:
-        """Tell the receiver that the learner cancels or appeals; raises ActRefused where it says no in time."""
-        to, item_id = await self._store.write(lambda tx: self._act(tx, asked))
+        """Tell the receiver that the learner cancels or appeals; raises ActRefused where it says no in time.
+
+        What was only previewed is not known there as a case: cancelling it ends here, and NothingToAppeal is raised.
+        """
+        sent = await self._store.write(lambda tx: self._act(tx, asked))
+        if sent is None:
+            return await self.status(asked.id)
+        to, item_id = sent
         with contextlib.suppress(Unavailable):
             outcome = await self._waits().settled(to, item_id, WAIT_S)
             if isinstance(outcome, Refused):
@@ -181,18 +198,25 @@ class Requesting:
         tx.credits.requests.put([row])
         return request
 
-    def _apply(self, tx: Transaction, request_id: str) -> NodeName:
+    def _apply(self, tx: Transaction, request_id: str) -> NodeName | None:
         row = _request(tx, request_id)
+        if row.state != "previewed":
+            return None
         to, now_ms = NodeName(row.receiver), self._clock.now_ms()
-        if row.state == "previewed":
-            tx.outbox.add(to, APPLY_KIND, row.request, _item_id(APPLY_KIND, row.id), now_ms)
-            tx.credits.requests.put([msgspec.structs.replace(row, state="asked", changed_at_ms=now_ms)])
+        tx.outbox.add(to, APPLY_KIND, row.request, _item_id(APPLY_KIND, row.id), now_ms)
+        tx.credits.requests.put([msgspec.structs.replace(row, state="asked", changed_at_ms=now_ms)])
         return to
 
-    def _act(self, tx: Transaction, asked: RequestActAsked) -> tuple[NodeName, str]:
+    def _act(self, tx: Transaction, asked: RequestActAsked) -> tuple[NodeName, str] | None:
         row = _request(tx, asked.id)
         to, now_ms = NodeName(row.receiver), self._clock.now_ms()
-        told = CaseAct(case_id=row.id, act=asked.act, remark=asked.remark)
+        if row.state == "previewed":
+            if asked.act == "appeal":
+                raise NothingToAppeal(row.id)
+            tx.credits.requests.put([msgspec.structs.replace(row, state="cancelled", changed_at_ms=now_ms)])
+            return None
+        held = _news_of(row)
+        told = CaseAct(case_id=row.id, act=asked.act, number=held.number if held else 0, remark=asked.remark)
         item_id = _item_id(ACT_KIND, f"{row.id}.{self._randomness.token(4).hex()}")
         tx.outbox.add(to, ACT_KIND, canonical.encode(told), item_id, now_ms)
         return to, item_id
@@ -222,10 +246,11 @@ class Requesting:
     async def hear(self, sender: NodeName, document: bytes) -> Unit:
         """News of a case; raises NotOurLearner where nothing of the kind was asked of the sender."""
         news = canonical.decode(document, CaseNews, bytes_max=NEWS_BYTES_MAX)
+        names = await names_of(self._keys_of, news.receiver, sender)
 
         def unit(tx: Transaction) -> bytes:
             row = tx.credits.requests.get(news.case_id)
-            if row is None or row.receiver != sender:
+            if row is None or row.receiver not in names:
                 raise NotOurLearner(news.case_id, f"told by {sender}")
             self._hear(tx, row, news)
             return b"{}"
@@ -235,7 +260,7 @@ class Requesting:
     def _hear(self, tx: Transaction, row: RequestRow, news: CaseNews) -> None:
         """Keep the newest news: they may arrive in another order than they were said, through a move or a retry."""
         held = _news_of(row)
-        if held is not None and (held.at_ms, _order(held)) > (news.at_ms, _order(news)):
+        if held is not None and (held.number, held.at_ms) > (news.number, news.at_ms):
             return
         tx.credits.requests.put(
             [
@@ -254,12 +279,16 @@ class Requesting:
         verified = credentials.verify(sent.credential.encode())
         if verified.record.issuer.node != sender or verified.issuer not in await self._keys_of(sender):
             raise NotOurLearner(verified.record.id, f"names {verified.record.issuer.node}, brought by {sender}")
-        return lambda tx: self._take_in(tx, sender, sent, verified)
+        account = await self._store.read(lambda tx: tx.credits.pseudonyms.get(verified.record.subject))
+        names = await names_of(self._keys_of, account.state if account else sender, sender)
+        return lambda tx: self._take_in(tx, sender, names, sent, verified)
 
-    def _take_in(self, tx: Transaction, sender: NodeName, sent: SentRecord, verified: VerifiedCredential) -> bytes:
+    def _take_in(
+        self, tx: Transaction, sender: NodeName, names: frozenset[str], sent: SentRecord, verified: VerifiedCredential
+    ) -> bytes:
         record, now_ms = verified.record, self._clock.now_ms()
         account = tx.credits.pseudonyms.get(record.subject)
-        if account is None or account.state != sender:
+        if account is None or account.state not in names:
             raise NotOurLearner(record.id, "the subject is nobody here, or somebody else's")
         learner = tx.credits.learners.get(account.owner)
         if learner is not None and learner.state == "moved":
@@ -268,7 +297,7 @@ class Requesting:
         held = tx.credits.records.get(record.id)
         if held is not None:
             if held.sha256 != verified.sha256:
-                raise RecordDiffers(record.id, f"issued by {sender}")
+                raise RecordDiffers(record.id, f"issued by {record.issuer.node}")
             return b"{}"
         event = CreditEventRow(
             id=f"{record.id}/000001",
@@ -295,11 +324,6 @@ def _news_of(row: RequestRow) -> CaseNews | None:
     return msgspec.json.decode(row.news, type=CaseNews) if row.news else None
 
 
-def _order(news: CaseNews) -> int:
-    """Of two news of one millisecond, the one further on is the later one."""
-    return _STATES.index(news.state)
-
-
 def _state_of(row: RequestRow) -> RequestState:
     news = _news_of(row)
     return RequestState(
@@ -320,17 +344,3 @@ def _state_of(row: RequestRow) -> RequestState:
 
 def _item_id(kind: str, rest: str) -> str:
     return f"{kind.removeprefix('credit.')}.{rest}"
-
-
-_STATES: Final[tuple[CaseState, ...]] = (
-    "received",
-    "reviewing",
-    "notice",
-    "reserving",
-    "committing",
-    "releasing",
-    "returning",
-    "converted",
-    "refused",
-    "cancelled",
-)

@@ -14,7 +14,7 @@ import msgspec
 
 from federation import canonical, credentials
 from federation.conversion import Evaluation
-from federation.conversion_cases import CaseAct, ConversionCase, ReviewNote, step
+from federation.conversion_cases import CaseAct, ConversionCase, ReviewNote, appeal, step
 from federation.credit_records import CreditRecord
 from federation.errors import Conflict, InvalidInput, RefusedCall
 from federation.naming import NodeName
@@ -96,14 +96,18 @@ class Reviewing:
     # --- what homes say ----------------------------------------------------------------------------------------------
 
     async def act(self, sender: NodeName, document: bytes) -> Unit:
-        """A learner cancels or appeals; raises CaseUnknown, NotTheirCase, IllegalCaseStep."""
+        """A learner cancels or appeals; raises CaseUnknown, NotTheirCase, or as `step` and `appeal`."""
         asked = canonical.decode(document, CaseAct, bytes_max=ACT_BYTES_MAX)
 
         def unit(tx: Transaction) -> bytes:
             case = self._deciding.held(tx, asked.case_id)
             if case.request.home != sender:
                 raise NotTheirCase(asked.case_id, f"told by {sender}")
-            self._cancel(tx, case) if asked.act == "cancel" else self._appeal(tx, case, asked.remark)
+            if asked.act == "cancel":
+                self._cancel(tx, case)
+            else:
+                now_ms = self._clock.now_ms()
+                self._deciding.keep(tx, appeal(case, asked.remark, number=asked.number, at_ms=now_ms))
             return b"{}"
 
         return unit
@@ -181,14 +185,6 @@ class Reviewing:
             return
         zh, en = "学习者取消了申请。", "The learner has cancelled the conversion."
         self._deciding.keep(tx, step(case, "cancel", at_ms=now_ms, zh=zh, en=en))
-
-    def _appeal(self, tx: Transaction, case: ConversionCase, remark: str) -> None:
-        """A refused case goes to people once more; those who looked at it before do not count."""
-        zh, en = f"学习者申诉：{remark}", f"The learner appeals: {remark}"
-        case = msgspec.structs.replace(
-            case, appeals=case.appeals + 1, reviews=(), holds=(), reviewers=max(1, case.reviewers)
-        )
-        self._deciding.keep(tx, step(case, "appeal", at_ms=self._clock.now_ms(), zh=zh, en=en))
 
 
 def _records(case: ConversionCase) -> Sequence[CreditRecord]:
