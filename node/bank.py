@@ -361,7 +361,7 @@ class Bank:
             randomness=self._randomness,
             identity=self._identity,
             keys_of=self._keys_of,
-            previews=self._peers,
+            preview_at=self._preview_at,
             waits=self._waits,
             homing=self._homing,
         )
@@ -393,3 +393,9 @@ class Bank:
             homing=self._homing,
             keys_of=self._keys_of,
         )
+
+    async def _preview_at(self, to: NodeName, document: bytes, timeout_s: float) -> bytes:
+        """A call, but for what this node converts itself."""
+        if to == self._identity.name:
+            return await self.converting.preview(to, document)
+        return await self._peers.preview(to, document, timeout_s=timeout_s)

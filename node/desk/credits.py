@@ -17,7 +17,8 @@ from federation.credits import OutcomeKind
 from federation.naming import NameField
 from node.desk.plain import Document, Limit, Operation, Person
 
-Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Code = Annotated[str, Meta(pattern=r"^([a-z][a-z0-9+.-]{0,31}:)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+"""Of this node's own, or, with a word and a colon in front, the id of what many institutions award alike."""
 RecordId = Annotated[str, Meta(min_length=1, max_length=64)]
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 RecordState = Literal["active", "suspended", "revoked", "superseded", "expired"]
@@ -29,7 +30,7 @@ ROWS_MAX: Final = 1_000
 
 
 class AchievementAsked(Document, frozen=True, kw_only=True):
-    """Define an achievement under a code of this node's own; defining it otherwise makes the next version."""
+    """Define an achievement under a code; defining it otherwise makes this node's next version of it."""
 
     code: Code
     name: BilingualLine

@@ -112,7 +112,8 @@ class Defining:
 
 
 def achievement_id(node: str, code: str) -> str:
-    return f"urn:lln:{node}:{code}"
+    """A code with a colon is an id already, which others award under, too: `certificate:postal-courier`."""
+    return code if ":" in code else f"urn:lln:{node}:{code}"
 
 
 def achievement_key(identifier: str, version: int) -> str:
@@ -126,7 +127,7 @@ def newest_version(tx: Transaction, identifier: str) -> Achievement | None:
 
 def find_achievement(tx: Transaction, node: str, named: str, version: int | None) -> Achievement:
     """An achievement of this node by its id, or by its code; the newest version where none is said."""
-    identifier = named if named.startswith("urn:") else achievement_id(node, named)
+    identifier = achievement_id(node, named)
     if version is None:
         found = newest_version(tx, identifier)
     else:

@@ -22,7 +22,6 @@ from federation.short_ids import ID_BYTES, write_id
 from node.desk.conversions import ConvertAsked, Previewed, RequestActAsked, Requests, RequestsAsked, RequestState
 from node.ports import (
     Clock,
-    CreditPeers,
     Delivered,
     Identity,
     OutboxItem,
@@ -44,6 +43,8 @@ APPLY_KIND: Final = "credit.apply"
 ACT_KIND: Final = "credit.act"
 WAIT_S: Final = 10.0
 KeysOf = Callable[[NodeName], Awaitable[Sequence[NodeKey]]]
+PreviewAt = Callable[[NodeName, bytes, float], Awaitable[bytes]]
+"""What a receiver, which may be this node itself, would decide on a ConversionRequest, as an Evaluation."""
 Unit = Callable[[Transaction], bytes]
 
 
@@ -94,7 +95,7 @@ class Requesting:
         randomness: Randomness,
         identity: Identity,
         keys_of: KeysOf,
-        previews: CreditPeers,
+        preview_at: PreviewAt,
         waits: Callable[[], Waits],
         homing: Homing,
     ) -> None:
@@ -103,7 +104,7 @@ class Requesting:
         self._randomness = randomness
         self._identity = identity
         self._keys_of = keys_of
-        self._previews = previews
+        self._preview_at = preview_at
         self._waits = waits
         self._homing = homing
 
@@ -116,7 +117,7 @@ class Requesting:
         what the receiver refuses.
         """
         request = await self._store.write(lambda tx: self._draft(tx, asked))
-        told = await self._previews.preview(NodeName(asked.to), canonical.encode(request), timeout_s=WAIT_S)
+        told = await self._preview_at(NodeName(asked.to), canonical.encode(request), WAIT_S)
         evaluation = canonical.decode(told, Evaluation, bytes_max=NEWS_BYTES_MAX)
         return Previewed(id=request.case_id, evaluation=evaluation)
 

@@ -34,6 +34,7 @@ from node.usecases.recording import make_salts
 
 READ_AT_ONCE: Final = 500
 FIND_TIMEOUT_S: Final = 3.0
+FOUND_MAX: Final = 100
 
 
 class RuleUnknown(NotFound):
@@ -96,8 +97,15 @@ class Ruling:
         return await self._store.read(lambda tx: self._judged(tx, rule))
 
     async def adopt(self, asked: RuleNamed) -> RuleTold:
-        """Publish another's rule as this node's own, under its name; raises RuleUnknown, and as `publish`."""
-        return await self._store.write(lambda tx: self._adopt(tx, asked))
+        """Publish another's rule as this node's own, under its name; raises RuleUnknown, and as `publish`.
+
+        Logs travel upwards, so a rule of an authority above, or of another branch, is asked of the root.
+        """
+        try:
+            theirs = await self._store.read(lambda tx: read_rule(_find(tx, asked).document))
+        except RuleUnknown as unknown:
+            theirs = await self._from_root(asked, unknown)
+        return await self._store.write(lambda tx: self._adopt(tx, theirs))
 
     async def list_rules(self, asked: RulesAsked) -> Rules:
         def unit(tx: Transaction) -> list[RuleRow]:
@@ -129,6 +137,21 @@ class Ruling:
                 lacking = f"{self._root}: {unreachable.zh} {unreachable.en}"
                 return RulesFound(rules=await self._found_here(asked), answered_by=self._own_name, lacking=lacking)
         return RulesFound(rules=await self._found_here(asked), answered_by=self._own_name)
+
+    async def _from_root(self, asked: RuleNamed, unknown: RuleUnknown) -> ConversionRule:
+        """Raises `unknown` where the root has no such rule either, and what keeps it from answering."""
+        if self._own_name == self._root:
+            raise unknown
+        found = _read_found(await self._peers.find_rules(self._root, asked.id, FOUND_MAX, timeout_s=FIND_TIMEOUT_S))
+        fits = [
+            one
+            for one in found
+            if (one.told.authority, one.told.id) == (asked.authority, asked.id)
+            and asked.version in (None, one.told.version)
+        ]
+        if not fits:
+            raise unknown
+        return read_rule(bytes(max(fits, key=lambda one: one.told.version).rule))
 
     # --- what others ask, and what their logs say --------------------------------------------------------------------
 
@@ -207,8 +230,7 @@ class Ruling:
             raise RulesMultiply(rule.reference, str(cycle))
         return msgspec.structs.replace(told_of(row), state="draft", change="new")
 
-    def _adopt(self, tx: Transaction, asked: RuleNamed) -> RuleTold:
-        theirs = read_rule(_find(tx, asked).document)
+    def _adopt(self, tx: Transaction, theirs: ConversionRule) -> RuleTold:
         versions = tx.credits.rules.of(self._own_name)
         mine = [rule for row in versions if (rule := read_rule(row.document)).id == theirs.id]
         ours = msgspec.structs.replace(theirs, authority=self._own_name, version=len(mine) + 1)

@@ -11,16 +11,7 @@ from typing import Final
 
 import msgspec
 
-from federation.conversion import (
-    ConsumedScope,
-    EarnedHere,
-    Evaluation,
-    Facts,
-    PriorGrant,
-    RuleBook,
-    SourceLot,
-    evaluate,
-)
+from federation.conversion import ConsumedScope, EarnedHere, Evaluation, Facts, Grant, RuleBook, SourceLot, evaluate
 from federation.conversion_cases import ConversionCase, SourceRecord
 from federation.conversion_rules import ConversionRule, Target, read_rule
 from federation.credentials import VerifiedCredential
@@ -46,11 +37,14 @@ def weigh(
     leave_out: str = "",
 ) -> Evaluation:
     """What this node's rules make of a learner's records today. `leave_out`: a case that is decided anew."""
+    before = tuple(_granted_before(tx, subject, leave_out))
     facts = Facts(
         receiver=receiver,
         programme=programme,
-        granted=tuple(_granted_before(tx, subject, leave_out)),
-        consumed=tuple(_used_before(tx, subject, leave_out)),
+        granted=tuple(prior for grant in before for prior in grant.prior),
+        consumed=tuple(
+            ConsumedScope(lot_id=used.lot_id, scope_key=grant.scope_key) for grant in before for used in grant.consumed
+        ),
         earned_here=_earned_here(tx, subject, receiver),
     )
     return evaluate(rule_book(tx, receiver), [lot_of(record) for record in records], facts, as_of)
@@ -118,20 +112,11 @@ def case_of(row: CaseRow) -> ConversionCase:
     return msgspec.json.decode(row.document, type=ConversionCase)
 
 
-def _granted_before(tx: Transaction, subject: str, leave_out: str) -> Iterable[PriorGrant]:
+def _granted_before(tx: Transaction, subject: str, leave_out: str) -> Iterable[Grant]:
     """Grants of this learner that stand, or are on their way."""
     for row in tx.credits.cases.of(subject, limit=CASES_MAX):
         if row.id != leave_out and row.state in ("reserving", "committing", "converted"):
-            for grant in case_of(row).grants:
-                yield from grant.prior
-
-
-def _used_before(tx: Transaction, subject: str, leave_out: str) -> Iterable[ConsumedScope]:
-    """What this node has had used up for the learner already; of others' conversions their issuers tell."""
-    for row in tx.credits.cases.of(subject, limit=CASES_MAX):
-        if row.id != leave_out and row.state in ("committing", "converted"):
-            for grant in case_of(row).grants:
-                yield from (ConsumedScope(lot_id=one.lot_id, scope_key=grant.scope_key) for one in grant.consumed)
+            yield from case_of(row).grants
 
 
 def _earned_here(tx: Transaction, subject: str, receiver: NodeName) -> tuple[EarnedHere, ...]:

@@ -13,9 +13,11 @@ from federation.catalogue import CRITERIA, BilingualLine, Resource, ShareScope
 from federation.directory import NodeDescription
 from federation.naming import NodeName, parent_of
 from federation.search import SearchAnswer
+from federation.timestamps import to_ms
 from node.assembly import Node
 from node.beginnings import found_home, join_home
 from node.desk import OPERATIONS
+from node.host.clock import SystemClock
 from node.opening import open_node
 from node.runtime import _Running
 
@@ -64,12 +66,26 @@ class Live:
             await self._task
 
 
+class MovedClock(SystemClock):
+    """The machine's clock, so many milliseconds off; the credit banks of a network go by it, and nothing else does."""
+
+    off_ms = 0
+
+    def now_ms(self):
+        return super().now_ms() + self.off_ms
+
+    def set(self, day: str) -> None:
+        """To nine in the morning of a day in China."""
+        self.off_ms = to_ms(f"{day}T01:00:00Z") - super().now_ms()
+
+
 class Network:
     """Nodes by label path; `add` invites, joins and starts one below its parent."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.live: dict[str, Live] = {}
+        self.bank_clock = MovedClock()
 
     def __getitem__(self, label: str) -> Live:
         return self.live[label]
@@ -97,7 +113,7 @@ class Network:
         if parent is not None and parent in self.live:
             _say_where(home, self.live[parent].node.addresses.endpoint)
         ready: asyncio.Future[Live] = asyncio.get_running_loop().create_future()
-        task = asyncio.ensure_future(_run(home, ready, dialable=dialable))
+        task = asyncio.ensure_future(_run(home, ready, self.bank_clock, dialable=dialable))
         await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
@@ -137,8 +153,9 @@ async def until(condition, what="it"):
     return found
 
 
-async def _run(home, ready, *, dialable):
+async def _run(home, ready, bank_clock, *, dialable):
     async with open_node(home) as node:
+        node.bank._clock = bank_clock
         node.forwarding._pace = msgspec.structs.replace(node.forwarding._pace, retry_first_s=0.1, retry_longest_s=0.3)
         running = _Running(node)
         running._follow_signals = lambda: None
