@@ -212,14 +212,19 @@ class PostOffice:
             if to in labels
         ]
 
-    async def carry(self, sender, to, *, limit=100, is_lost=False, is_doubled=False):
-        """One batch, delivered, and settled at its sender unless the answer is lost on the way; returns the kinds."""
+    async def carry(self, sender, to, *, limit=100, is_lost=False, is_doubled=False, forge=None):
+        """One batch, delivered, and settled at its sender unless the answer is lost on the way; returns the kinds.
+
+        `forge`: what the receiver says instead of its answers, made from them.
+        """
         source, target = self[sender], self[to]
         batch = (await source.store.read(lambda tx: next_batch(tx, target.name)))[:limit]
         items = [PostItem(id=item.id, kind=item.kind, document=item.document) for item in batch]
         key = source.identity.did
         for _ in range(2 if is_doubled else 1):
             answers = await target.receiving.deliver(source.name, key, items, target.store.write)
+        if forge is not None:
+            answers = [forge(answer) for answer in answers]
         if not is_lost:
             settles = source.bank.settles()
             known = until_put_off(batch, answers)
