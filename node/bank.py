@@ -19,6 +19,7 @@ from node.formats.exports import Exports
 from node.ports import Clock, CreditPeers, Identity, Randomness, Receives, Resolved, Settles, ShownProof, Store
 from node.reception import Doing
 from node.usecases.amending import Amending
+from node.usecases.auditing import Auditing
 from node.usecases.bundling import Bundling
 from node.usecases.consenting import Consenting
 from node.usecases.converting import Converting
@@ -124,6 +125,7 @@ class Bank:
             "case.list": self.reviewing.list_cases,
             "case.show": self.reviewing.show,
             "case.review": self.reviewing.review,
+            "ledger.audit": self.auditing.audit,
         }
 
     def receives(self) -> Mapping[str, Receives]:
@@ -399,3 +401,9 @@ class Bank:
         if to == self._identity.name:
             return await self.converting.preview(to, document)
         return await self._peers.preview(to, document, timeout_s=timeout_s)
+
+    # --- the ledger --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def auditing(self) -> Auditing:
+        return Auditing(store=self._store, clock=self._clock, own_name=self._identity.name, keys_of=self._keys_of)

@@ -6,7 +6,7 @@ What must not live here: what is asked, or how an answer is printed.
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 import msgspec
@@ -15,6 +15,7 @@ from federation.errors import LlnError, LocalFault
 from node.cli.words import Ui, clean, word
 
 T = TypeVar("T")
+ANSWER_S: Final = 60.0
 
 
 class Asking:
@@ -26,13 +27,16 @@ class Asking:
         self.as_json = as_json
         self.was_running = True
 
-    def ask(self, operation: str, asked: msgspec.Struct, answered: type[T]) -> T:
+    def ask(self, operation: str, asked: msgspec.Struct, answered: type[T], *, timeout_s: float = ANSWER_S) -> T:
         """One operation of the desk; an error ends the command with its sentence."""
-        return self.many(operation, [asked], answered)[0]
+        return self.many(operation, [asked], answered, timeout_s=timeout_s)[0]
 
-    def many(self, operation: str, questions: Sequence[msgspec.Struct], answered: type[T]) -> list[T]:
+    def many(
+        self, operation: str, questions: Sequence[msgspec.Struct], answered: type[T], *, timeout_s: float = ANSWER_S
+    ) -> list[T]:
+        """`timeout_s`: how long a running node may take over each."""
         replies, self.was_running = self.run(
-            _ask(self.home, operation, [msgspec.json.encode(one) for one in questions])
+            _ask(self.home, operation, [msgspec.json.encode(one) for one in questions], timeout_s)
         )
         return [msgspec.json.decode(reply, type=answered) for reply in replies]
 
@@ -68,13 +72,13 @@ class Asking:
         return word(key, self.ui)
 
 
-async def _ask(home: Path, operation: str, questions: Sequence[bytes]) -> tuple[list[bytes], bool]:
+async def _ask(home: Path, operation: str, questions: Sequence[bytes], timeout_s: float) -> tuple[list[bytes], bool]:
     """The answers, and whether a running node gave them."""
     from node.runtime import read_serving
 
     serving = read_serving(home)
     if serving is not None:
-        answers = await _ask_running(home, serving.endpoint, operation, questions)
+        answers = await _ask_running(home, serving.endpoint, operation, questions, timeout_s)
         if answers is not None:
             return answers, True
     from node.opening import open_node
@@ -85,7 +89,9 @@ async def _ask(home: Path, operation: str, questions: Sequence[bytes]) -> tuple[
         return [await node.desk.ask(operation, question) for question in questions], False
 
 
-async def _ask_running(home: Path, endpoint: str, operation: str, questions: Sequence[bytes]) -> list[bytes] | None:
+async def _ask_running(
+    home: Path, endpoint: str, operation: str, questions: Sequence[bytes], timeout_s: float
+) -> list[bytes] | None:
     """None where nobody answers: `serving.json` is then left over from a crash."""
     from federation.errors import PeerRefused, PeerUnreachable
     from node.host.clock import SystemClock, SystemRandomness
@@ -97,7 +103,7 @@ async def _ask_running(home: Path, endpoint: str, operation: str, questions: Seq
     identity = open_identity(Home(home), clock=clock, randomness=randomness)
     client = DeskClient(endpoint=endpoint, identity=identity, material=identity, clock=clock, randomness=randomness)
     try:
-        return [await client.ask(operation, question) for question in questions]
+        return [await client.ask(operation, question, timeout_s=timeout_s) for question in questions]
     except PeerRefused:
         raise
     except PeerUnreachable:

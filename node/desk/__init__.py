@@ -6,7 +6,7 @@ them. What must not live here: how any of it is done (`node/usecases`), or words
 
 from typing import Final
 
-from node.desk import conversions, credits, learners, logs, nodes, outbox, resources, rules  # noqa: A004  # the field's word
+from node.desk import conversions, credits, learners, ledgers, logs, nodes, outbox, resources, rules  # noqa: A004  # the field's word
 from node.desk.conversions import (
     CaseNamed,
     CaseReviewAsked,
@@ -82,6 +82,11 @@ from node.desk.learners import (
     RegisterAsked,
     WelcomeAsked,
     Welcomed,
+)
+from node.desk.ledgers import (
+    AuditFault,
+    AuditTold,
+    CheckTold,
 )
 from node.desk.logs import (
     HolderState,
@@ -161,6 +166,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         *conversions.OPERATIONS,
         *credits.OPERATIONS,
         *learners.OPERATIONS,
+        *ledgers.OPERATIONS,
         *logs.OPERATIONS,
         *nodes.OPERATIONS,
         *outbox.OPERATIONS,
@@ -175,6 +181,8 @@ __all__ = [
     "AchievementDefined",
     "Achievements",
     "AchievementsAsked",
+    "AuditFault",
+    "AuditTold",
     "BalanceAsked",
     "BalanceLine",
     "Balances",
@@ -184,6 +192,7 @@ __all__ = [
     "Cases",
     "CasesAsked",
     "ChangeAsked",
+    "CheckTold",
     "ConsentAsked",
     "ConsentNamed",
     "ConsentShown",

@@ -16,7 +16,7 @@ from federation import credits as credit_bank
 from federation.amounts import Amount
 from federation.conversion_cases import SourceNews
 from federation.credit_records import CreditRecord
-from federation.credits import LedgerStep, RecordState, RecordStep, next_record_state
+from federation.credits import LedgerStep, RecordStep, next_record_state
 from federation.errors import InvalidInput, RefusedCall
 from federation.naming import NodeName
 from federation.timestamps import end_of_day_in_china_ms
@@ -24,7 +24,7 @@ from node.desk.credits import CorrectAsked, ExpireAsked, Expired, RecordStepAske
 from node.ports import Clock, Store, Transaction
 from node.ports.crediting import DerivedRow, RecordRow
 from node.usecases.homing import Homing, RecordNews
-from node.usecases.issuing import Draft, Issuing, slot_of
+from node.usecases.issuing import RAISED, Draft, Issuing, slot_of
 from node.usecases.ledgering import Ledgering, RecordChanged, RecordStepKind, ledger_of, short
 from node.usecases.recounting import find_record, summary_of
 
@@ -32,14 +32,6 @@ SOURCE_KIND: Final = "credit.source"
 NEWS_BYTES_MAX: Final = 16_384
 Unit = Callable[[Transaction], bytes]
 EXPIRE_EVERY_S: Final = 3_600.0
-BITS: Final[dict[RecordState, str]] = {
-    "active": "",
-    "suspended": "suspension",
-    "revoked": "revocation",
-    "superseded": "revocation",
-    "expired": "",
-}
-"""Which bit of a record's slot is raised in each state; the dates in a credential speak for its expiry."""
 
 
 class NotOurRecord(InvalidInput):
@@ -169,8 +161,8 @@ class Amending:
 
     def _raise_bit(self, tx: Transaction, row: RecordRow) -> None:
         slot = slot_of(tx, row.slot) if row.slot else None
-        if slot is not None and slot.state != BITS[row.state]:
-            tx.credits.slots.put([msgspec.structs.replace(slot, state=BITS[row.state])])
+        if slot is not None and slot.state != RAISED[row.state]:
+            tx.credits.slots.put([msgspec.structs.replace(slot, state=RAISED[row.state])])
 
     def _tell_receivers(self, tx: Transaction, row: RecordRow) -> None:
         """Whoever has reserved or used credits of the record learns what has become of it; ourselves, too."""

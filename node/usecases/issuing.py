@@ -27,6 +27,7 @@ from federation.credit_records import (
     Score,
     StatusSlot,
 )
+from federation.credits import RecordState
 from federation.naming import NodeName
 from node.ports import Clock, Identity, Randomness, Transaction
 from node.ports.crediting import RecordRow, SlotRow
@@ -36,6 +37,14 @@ LISTS_NOTE: Final = "status lists"
 FILLED_MAX: Final = SLOTS * 3 // 4
 """How many places of a list are given out before the next is begun: a free one is then still found by chance."""
 RECORD_KIND: Final = "credit.record"
+RAISED: Final[dict[RecordState, str]] = {
+    "active": "",
+    "suspended": "suspension",
+    "revoked": "revocation",
+    "superseded": "revocation",
+    "expired": "",
+}
+"""Which bit of a record's slot is raised in each state; the dates in a credential speak for its expiry."""
 
 
 class StatusLists(msgspec.Struct, frozen=True, kw_only=True):
