@@ -9,9 +9,9 @@ pages is one bit for each entry of the log, and sums: a ledger of any size is au
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -38,15 +38,16 @@ from node.usecases.issuing import RAISED
 from node.usecases.leafing import (
     ROWS_AT_ONCE,
     Claim,
+    Leaf,
     RecordPage,
-    StrayPage,
+    Strays,
     counted,
     credit_logs,
     log_page,
-    lots_without_record,
     read_lot,
     record_page,
     stray_events,
+    stray_lots,
     stray_slots,
     written_events,
     written_record,
@@ -56,6 +57,7 @@ from node.usecases.weighing import case_of, rule_of
 
 FAULTS_SHOWN_MAX: Final = 20
 """Of each check: whoever sees twenty looks for one cause."""
+P = TypeVar("P", bound=Leaf)
 KeysOf = Callable[[NodeName], Awaitable[Sequence[NodeKey]]]
 _entry_decoder: Final[msgspec.json.Decoder[CreditEntry]] = msgspec.json.Decoder(CreditEntry)
 
@@ -118,14 +120,11 @@ class Auditing:
     # --- records -----------------------------------------------------------------------------------------------------
 
     async def _walk_records(self, found: _Findings) -> None:
-        after = ""
-        while (page := await self._store.read(partial(record_page, self._own_name, after))).rows:
+        async for page in self._pages(found, "entry", partial(record_page, self._own_name)):
             for row in page.rows:
                 found.add(self._check(found, page, row))
             for claim in page.claims:
                 found.add(await self._check_claim(found, claim))
-            after = page.rows[-1].id
-            await asyncio.sleep(0)
 
     def _check(self, found: _Findings, page: RecordPage, row: RecordRow) -> Iterable[Fault]:
         history = written_events(page, row, self._own_name)
@@ -183,37 +182,30 @@ class Auditing:
 
     async def _walk_lots(self, found: _Findings) -> None:
         """Every lot has its record; what is in it was looked at with that."""
-        after = ""
-        while True:
-            lots, stray = await self._store.read(partial(lots_without_record, after))
-            if not lots:
-                return
-            found.seen["lots"] += len(lots)
-            found.add(
-                Fault(check="lot", subject=lot, found="it belongs to no record that this node has issued")
-                for lot in stray
-            )
-            after = lots[-1]
-            await asyncio.sleep(0)
+        async for page in self._pages(found, "lot", stray_lots):
+            found.seen["lots"] += page.seen
+            told = "it belongs to no record that this node has issued"
+            found.add(Fault(check="lot", subject=lot, found=told) for lot in page.strays)
 
     async def _walk_strays(self, found: _Findings, kept: Mapping[str, int]) -> None:
         """Where more events or places were kept at the start than belong to records, find those that do not."""
-        pages: dict[str, tuple[StrayPage, Check]] = {"events": (stray_events, "entry"), "slots": (stray_slots, "slot")}
-        for kind, (page, check) in pages.items():
-            after: str | None = ""
-            while after is not None and found.seen[kind] < kept[kind]:
-                stray, after = await self._store.read(partial(page, after))
-                found.add(Fault(check=check, subject=one, found="it belongs to no record here") for one in stray)
-                await asyncio.sleep(0)
+        kinds: dict[str, tuple[Check, Callable[[str, Transaction], Strays]]] = {
+            "events": ("entry", stray_events),
+            "slots": ("slot", stray_slots),
+        }
+        for kind, (check, read) in kinds.items():
+            if found.seen[kind] < kept[kind]:
+                async for page in self._pages(found, check, read):
+                    found.add(
+                        Fault(check=check, subject=one, found="it belongs to no record here") for one in page.strays
+                    )
 
     async def _walk_cases(self, found: _Findings) -> None:
-        after, rules = "", dict[str, ConversionRule | None]()
-        while rows := await self._store.read(partial(_cases_page, after, rules)):
-            for row in rows:
+        rules = dict[str, ConversionRule | None]()
+        async for page in self._pages(found, "case", partial(_cases_page, rules)):
+            for row in page.rows:
                 found.seen["cases"] += 1
                 found.add(_check_case_row(row, rules))
-            after = rows[-1].id
-            await asyncio.sleep(0)
 
     async def _walk_log(self, found: _Findings, stored: StoredLog) -> None:
         """Make the root again, and look for entries that no event speaks for; up to where the log was at the start."""
@@ -237,6 +229,18 @@ class Auditing:
         found.add(_check_root(stored, frontier))
         if stored.log.origin == self._own_name:
             found.root = frontier.root().hex()
+
+    async def _pages(self, found: _Findings, check: Check, read: Callable[[str, Transaction], P]) -> AsyncIterator[P]:
+        """Page after page until one is empty. A row that names another key than it is filed under would lead round."""
+        after = ""
+        while (page := await self._store.read(partial(read, after))).last:
+            yield page
+            if page.last <= after:
+                told = "it is filed under another key than its own; what follows was not looked at"
+                found.add([Fault(check=check, subject=page.last, found=told)])
+                return
+            after = page.last
+            await asyncio.sleep(0)
 
     def _told(self, found: _Findings, took_ms: int) -> AuditTold:
         return AuditTold(
@@ -286,7 +290,15 @@ def _check_slot(row: RecordRow, slot: SlotRow | None) -> Iterable[Fault]:
         yield Fault(check="slot", subject=where, found=found)
 
 
-def _cases_page(after: str, rules: dict[str, ConversionRule | None], tx: Transaction) -> Sequence[CaseRow]:
+class _CasePage(msgspec.Struct, frozen=True, kw_only=True):
+    rows: Sequence[CaseRow]
+
+    @property
+    def last(self) -> str:
+        return self.rows[-1].id if self.rows else ""
+
+
+def _cases_page(rules: dict[str, ConversionRule | None], after: str, tx: Transaction) -> _CasePage:
     """The cases after one; into `rules`, by digest, those that they were decided by."""
     rows = tx.credits.cases.all(after, ROWS_AT_ONCE)
     for row in rows:
@@ -294,7 +306,7 @@ def _cases_page(after: str, rules: dict[str, ConversionRule | None], tx: Transac
         for grant in case.grants if case is not None and case.state == "converted" else ():
             if grant.rule.digest not in rules:
                 rules[grant.rule.digest] = rule_of(tx, grant.rule.id, grant.rule.version, grant.rule.digest)
-    return rows
+    return _CasePage(rows=rows)
 
 
 def _check_case_row(row: CaseRow, rules: Mapping[str, ConversionRule | None]) -> Iterable[Fault]:

@@ -4,8 +4,8 @@ What lives here: reading, and turning rows into what `federation/audits.py` chec
 of it. What must not: a check, a decision, or writing.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
@@ -20,16 +20,30 @@ from federation.logs import Entry, LogId
 from federation.merkle import HASH_BYTES
 from federation.naming import NodeName
 from node.ports import StoredLog, Transaction
-from node.ports.crediting import CreditEventRow, LotRow, RecordRow, SlotRow
+from node.ports.crediting import CreditEventRow, Kept, LotRow, RecordRow, SlotRow
 from node.usecases.issuing import slot_of
 from node.usecases.ledgering import Issued, RecordChanged, read_details
 from node.usecases.weighing import case_of
 
-StrayPage = Callable[[str, Transaction], tuple[Sequence[str], str | None]]
 RECORDS_AT_ONCE: Final = 100
 ROWS_AT_ONCE: Final = 500
 CORRECTIONS_MAX: Final = 64
 """How many corrections one after another are followed back to the conversion that the first record came of."""
+
+
+class Leaf(Protocol):
+    """`last`: the key to go on after; empty where there is no more."""
+
+    @property
+    def last(self) -> str: ...
+
+
+class Strays(msgspec.Struct, frozen=True, kw_only=True):
+    """So many rows were looked at, and these of them belong to nothing."""
+
+    seen: int
+    strays: Sequence[str]
+    last: str
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +63,10 @@ class RecordPage(msgspec.Struct, frozen=True, kw_only=True):
     slots: Mapping[str, SlotRow | None]
     leaves: Mapping[NodeName, Mapping[int, bytes]]
     claims: Sequence[Claim]
+
+    @property
+    def last(self) -> str:
+        return self.rows[-1].id if self.rows else ""
 
 
 class _Ledger(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +101,7 @@ def events_of(tx: Transaction, record: str) -> list[CreditEventRow]:
     """Everything that was written down of a record, in order."""
     found: list[CreditEventRow] = []
     after = ""
-    while rows := tx.credits.events.of(record, after):
+    while (rows := tx.credits.events.of(record, after)) and rows[-1].id > after:
         found += rows
         after = rows[-1].id
     return found
@@ -103,11 +121,11 @@ def log_page(log: LogId, start: int, size: int, tx: Transaction) -> tuple[Sequen
     return entries, tx.logs.hash_rows(log, range(start, start + len(entries)))
 
 
-def lots_without_record(after: str, tx: Transaction) -> tuple[Sequence[str], Sequence[str]]:
-    """The lots after one, and those of them that belong to no own record."""
-    lots = [row.id for row in tx.credits.lots.all(after, ROWS_AT_ONCE)]
-    own = tx.credits.records.many(lots)
-    return lots, [lot for lot in lots if lot not in own or not own[lot].is_own]
+def stray_lots(after: str, tx: Transaction) -> Strays:
+    """Lots after one that belong to no own record."""
+    rows = tx.credits.lots.all(after, ROWS_AT_ONCE)
+    own = tx.credits.records.many([row.id for row in rows])
+    return _strays(rows, [row.id for row in rows if row.id not in own or not own[row.id].is_own])
 
 
 def counted(tx: Transaction) -> Mapping[str, int]:
@@ -118,20 +136,23 @@ def counted(tx: Transaction) -> Mapping[str, int]:
     }
 
 
-def stray_events(after: str, tx: Transaction) -> tuple[Sequence[str], str | None]:
-    """Events after one that belong to no record, and where to go on."""
+def stray_events(after: str, tx: Transaction) -> Strays:
+    """Events after one that belong to no record."""
     rows = tx.credits.events.all(after, ROWS_AT_ONCE)
     records = tx.credits.records.many([*{row.owner for row in rows}])
-    return [row.id for row in rows if row.owner not in records], rows[-1].id if rows else None
+    return _strays(rows, [row.id for row in rows if row.owner not in records])
 
 
-def stray_slots(after: str, tx: Transaction) -> tuple[Sequence[str], str | None]:
+def stray_slots(after: str, tx: Transaction) -> Strays:
     """Places after one that are given to no record, or to one that has another."""
     rows = tx.credits.slots.all(after, ROWS_AT_ONCE)
     records = tx.credits.records.many([*{row.owner for row in rows}])
     given = {row.owner: records[row.owner].slot for row in rows if row.owner in records}
-    stray = [row.id for row in rows if given.get(row.owner) != StatusSlot(list=row.list, index=row.index)]
-    return stray, rows[-1].id if rows else None
+    return _strays(rows, [row.id for row in rows if given.get(row.owner) != StatusSlot(list=row.list, index=row.index)])
+
+
+def _strays(rows: Sequence[Kept], strays: Sequence[str]) -> Strays:
+    return Strays(seen=len(rows), strays=strays, last=rows[-1].id if rows else "")
 
 
 def _claim(tx: Transaction, row: RecordRow) -> Claim:
@@ -151,7 +172,7 @@ def _holds_of(tx: Transaction, row: RecordRow) -> tuple[Hold, ...] | None:
     except LlnError:
         return None
     after = ""
-    while rows := tx.credits.cases.of(subject, after):
+    while (rows := tx.credits.cases.of(subject, after)) and rows[-1].id > after:
         for kept in rows:
             case = case_of(kept)
             if row.id in case.results:

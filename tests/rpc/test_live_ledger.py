@@ -161,7 +161,7 @@ def an_event_is_gone(copy):
 def an_event_has_no_record(copy):
     copy.do(
         "INSERT INTO shelf SELECT kind, 'urn:uuid:stray/000001', 'urn:uuid:stray', state,"
-        " replace(document, ?, 'urn:uuid:stray') FROM shelf WHERE kind = 'event' AND id = ?",
+        " CAST(replace(document, ?, 'urn:uuid:stray') AS BLOB) FROM shelf WHERE kind = 'event' AND id = ?",
         copy.records[0],
         f"{copy.records[0]}/000001",
     )
@@ -222,7 +222,9 @@ def a_place_is_used_twice(copy):
 
 def a_place_is_nobodys(copy):
     copy.do(
-        "INSERT INTO shelf SELECT kind, id || '9', 'urn:uuid:stray', state, document FROM shelf WHERE kind = 'slot' LIMIT 1"
+        "INSERT INTO shelf SELECT kind, id || '9', 'urn:uuid:stray', state,"
+        " CAST(replace(document, owner, 'urn:uuid:stray') AS BLOB) FROM shelf WHERE kind = 'slot' AND owner = ?",
+        copy.records[0],
     )
 
 

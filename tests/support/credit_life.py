@@ -1,4 +1,4 @@
-"""A life of credits between two live nodes, for tests that look at what it leaves behind: issued, converted, changed."""
+"""A life of credits between two live nodes, for tests that look at what it leaves behind."""
 
 from tests.support.live_nodes import until
 
@@ -48,7 +48,7 @@ async def define(issuer, code="dough"):
 async def issue(issuer, *learners, code="dough"):
     """One record for each; a learner is an account of the issuer, or a handle."""
     rows = [
-        {"row": row, "learner": learner, "achievement": code, "achieved_on": "2026-05-01"}
+        {"row": row, "learner": learner, "achievement": code, "achieved_on": f"2026-05-{row:02}"}
         for row, learner in enumerate(learners, 2)
     ]
     plan = await issuer.ask("credit.issue", rows=rows, by="王老师", apply=True)
