@@ -11,15 +11,14 @@ import msgspec
 
 from node.ports import crediting
 from node.ports.crediting import Kept, LearnerRow
-from node.storage.rows import FEW, MANY, Document, Tables, marks, padded
+from node.storage.rows import Document, Tables, by_width, padded
 
 D = TypeVar("D", bound=Kept)
 
 
 GET: Final = "SELECT document FROM shelf WHERE kind = ? AND id = ?"
 SOME: Final = "SELECT document FROM shelf WHERE kind = ? AND id IN ({})"
-SOME_FEW: Final = SOME.format(marks(FEW))
-SOME_MANY: Final = SOME.format(marks(MANY))
+SOME_BY_WIDTH: Final = by_width(SOME)
 OF: Final = "SELECT document FROM shelf WHERE kind = ? AND owner = ? AND id > ? ORDER BY id LIMIT ?"
 IN_STATE: Final = "SELECT document FROM shelf WHERE kind = ? AND state = ? AND id > ? ORDER BY id LIMIT ?"
 ALL: Final = "SELECT document FROM shelf WHERE kind = ? AND id > ? ORDER BY id LIMIT ?"
@@ -87,7 +86,7 @@ class StoredShelf(Generic[D]):
     def many(self, keys: Sequence[str]) -> Mapping[str, D]:
         found: dict[str, D] = {}
         for width, ids in padded(keys):
-            rows = self._tables.rows(SOME_FEW if width == FEW else SOME_MANY, (self._word, *ids))
+            rows = self._tables.rows(SOME_BY_WIDTH[width], (self._word, *ids))
             found.update((row.id, row) for row in self._document.all(rows))
         return found
 

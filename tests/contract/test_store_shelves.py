@@ -57,6 +57,15 @@ async def test_lists_are_in_order_and_go_on_after_a_key(store):
     }
 
 
+@pytest.mark.parametrize("asked", [1, 8, 9, 32, 33, 128, 129])
+async def test_any_number_of_keys_is_asked_for_at_once(store, asked):
+    rows = [pseudonym(f"s{number:03}") for number in range(150)]
+    await store.write(lambda tx: tx.credits.pseudonyms.put(rows))
+    keys = [row.id for row in rows[:asked]]
+    found = await store.read(lambda tx: tx.credits.pseudonyms.many(keys))
+    assert sorted(found) == keys
+
+
 async def test_kinds_keep_apart_under_the_same_key(store):
     shown = DisclosureRow(id="s1", owner="L1", recipient="b", purpose="convert", consent="c", fields=(), at_ms=1)
 
