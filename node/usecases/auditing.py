@@ -34,7 +34,7 @@ from node.desk.ledgers import AuditFault, AuditTold, CheckTold
 from node.desk.plain import Nothing
 from node.ports import Clock, Store, StoredLog, Transaction
 from node.ports.crediting import CaseRow, RecordRow, SlotRow
-from node.usecases.issuing import RAISED
+from node.usecases.issuing import RAISED, slot_key
 from node.usecases.leafing import (
     ROWS_AT_ONCE,
     Claim,
@@ -141,7 +141,7 @@ class Auditing:
                 for log, _ in event.leaves:
                     found.mark(log, event.log_index)
             found.seen["slots"] += row.slot is not None
-            faults += _check_slot(row, page.slots.get(row.id))
+            faults += _check_slot(row, page.slots)
         return [*faults, *check_record(written_record(row), history, ledger)]
 
     async def _check_claim(self, found: _Findings, claim: Claim) -> Iterable[Fault]:
@@ -279,9 +279,10 @@ def _shown(fault: Fault) -> AuditFault:
 # --- what one row says -----------------------------------------------------------------------------------------------
 
 
-def _check_slot(row: RecordRow, slot: SlotRow | None) -> Iterable[Fault]:
+def _check_slot(row: RecordRow, slots: Mapping[str, SlotRow]) -> Iterable[Fault]:
     if row.slot is None:
         return
+    slot = slots.get(slot_key(row.slot))
     where = f"{row.id}, {row.slot.list} #{row.slot.index}"
     if slot is None or slot.owner != row.id:
         yield Fault(check="slot", subject=where, found=f"the place is given to {slot.owner if slot else 'nobody'}")

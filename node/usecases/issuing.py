@@ -110,7 +110,7 @@ class Issuing:
             raise credentials.UnwritableRecord(draft.achievement.id, str(error)) from error
         document = credentials.issue(record, self._identity, now_ms)
         row = _row_of(record, document, draft, now_ms)
-        tx.credits.slots.put([SlotRow(id=_slot_key(slot), owner=row.id, list=slot.list, index=slot.index)])
+        tx.credits.slots.put([SlotRow(id=slot_key(slot), owner=row.id, list=slot.list, index=slot.index)])
         made = credit_bank.grant(row.id, amount=row.hundredths, unit=row.unit, at_ms=now_ms)
         row = self._ledgering.issued(tx, row, made, by=draft.by)
         if draft.home != self._identity.name:
@@ -144,7 +144,7 @@ class Issuing:
             filling = StatusLists(number=filling.number + 1)
         list_id = status_lists.list_id(self._identity.name, filling.number)
         slot = self._draw(list_id)
-        while tx.credits.slots.get(_slot_key(slot)) is not None:
+        while tx.credits.slots.get(slot_key(slot)) is not None:
             slot = self._draw(list_id)
         tx.notes.put(LISTS_NOTE, msgspec.json.encode(StatusLists(number=filling.number, taken=filling.taken + 1)))
         return slot
@@ -169,10 +169,10 @@ def lists_begun(tx: Transaction) -> int:
 
 
 def slot_of(tx: Transaction, slot: StatusSlot) -> SlotRow | None:
-    return tx.credits.slots.get(_slot_key(slot))
+    return tx.credits.slots.get(slot_key(slot))
 
 
-def _slot_key(slot: StatusSlot) -> str:
+def slot_key(slot: StatusSlot) -> str:
     return f"{slot.list}/{slot.index}"
 
 

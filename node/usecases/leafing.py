@@ -21,12 +21,13 @@ from federation.merkle import HASH_BYTES
 from federation.naming import NodeName
 from node.ports import StoredLog, Transaction
 from node.ports.crediting import CreditEventRow, Kept, LotRow, RecordRow, SlotRow
-from node.usecases.issuing import slot_of
+from node.usecases.issuing import slot_key
 from node.usecases.ledgering import Issued, RecordChanged, read_details
 from node.usecases.weighing import case_of
 
 RECORDS_AT_ONCE: Final = 100
 ROWS_AT_ONCE: Final = 500
+EVENTS_AT_ONCE: Final = 600
 CORRECTIONS_MAX: Final = 64
 """How many corrections one after another are followed back to the conversion that the first record came of."""
 
@@ -60,7 +61,7 @@ class RecordPage(msgspec.Struct, frozen=True, kw_only=True):
     rows: Sequence[RecordRow]
     events: Mapping[str, Sequence[CreditEventRow]]
     lots: Mapping[str, LotRow]
-    slots: Mapping[str, SlotRow | None]
+    slots: Mapping[str, SlotRow]
     leaves: Mapping[NodeName, Mapping[int, bytes]]
     claims: Sequence[Claim]
 
@@ -77,7 +78,7 @@ def record_page(own_name: NodeName, after: str, tx: Transaction) -> RecordPage:
     """The records after one, in the order of their ids."""
     rows = tx.credits.records.all(after, RECORDS_AT_ONCE)
     own = [row for row in rows if row.is_own]
-    events = {row.id: events_of(tx, row.id) for row in rows}
+    events = _events_of(tx, [row.id for row in rows])
     indexes: dict[NodeName, list[int]] = {}
     for row in own:
         for name in names_of(row, own_name):
@@ -86,7 +87,7 @@ def record_page(own_name: NodeName, after: str, tx: Transaction) -> RecordPage:
         rows=rows,
         events=events,
         lots=tx.credits.lots.many([row.id for row in own]),
-        slots={row.id: slot_of(tx, row.slot) for row in own if row.slot is not None},
+        slots=tx.credits.slots.many([slot_key(row.slot) for row in own if row.slot is not None]),
         leaves={name: tx.logs.hash_rows(credit_log_of(name), wanted) for name, wanted in indexes.items()},
         claims=[_claim(tx, row) for row in own if row.converted_from],
     )
@@ -97,12 +98,17 @@ def names_of(row: RecordRow, own_name: NodeName) -> tuple[NodeName, ...]:
     return (own_name,) if row.issuer == own_name else (NodeName(row.issuer), own_name)
 
 
-def events_of(tx: Transaction, record: str) -> list[CreditEventRow]:
-    """Everything that was written down of a record, in order."""
-    found: list[CreditEventRow] = []
-    after = ""
-    while (rows := tx.credits.events.of(record, after)) and rows[-1].id > after:
-        found += rows
+def _events_of(tx: Transaction, records: Sequence[str]) -> Mapping[str, list[CreditEventRow]]:
+    """Everything that was written down of records next to each other, in order: their keys begin with the record's."""
+    found: dict[str, list[CreditEventRow]] = {record: [] for record in records}
+    after = f"{records[0]}/" if records else ""
+    while records and (rows := tx.credits.events.all(after, EVENTS_AT_ONCE)) and rows[-1].id > after:
+        for row in rows:
+            record = row.id.rpartition("/")[0]
+            if record in found:
+                found[record].append(row)
+        if rows[-1].id > f"{records[-1]}/~":
+            break
         after = rows[-1].id
     return found
 
