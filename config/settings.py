@@ -22,6 +22,8 @@ FILE_BYTES_MAX = 65_536
 
 HostPort = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.*-]+):[0-9]{1,5}$", max_length=260)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+ListenOrNone = Annotated[str, Meta(pattern=r"^$|^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.*-]+):[0-9]{1,5}$", max_length=260)]
+WebOrigin = Annotated[str, Meta(pattern=r"^https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?$", max_length=260)]
 PerMinute = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
@@ -41,6 +43,20 @@ class Listen(_Section, frozen=True, kw_only=True):
     grpc: HostPort = "0.0.0.0:7443"
     enrolment: HostPort = "0.0.0.0:7444"
     enrolment_endpoint: HostPort | None = None
+
+
+class Portal(_Section, frozen=True, kw_only=True):
+    """The web pages. `listen`: nowhere where it is empty; `address`: as people type it, where that is another one, such
+    as `https://learn.example.org` in front of which TLS ends. `metrics`: who may read `/metrics`.
+    """
+
+    listen: ListenOrNone = "127.0.0.1:7480"
+    address: WebOrigin | None = None
+    metrics: Literal["loopback", "everybody"] = "loopback"
+    session_hours: Annotated[int, Meta(ge=1, le=168)] = 12
+
+
+NO_PORTAL = Portal(listen="")
 
 
 class Parent(_Section, frozen=True, kw_only=True):
@@ -112,6 +128,7 @@ class Telemetry(_Section, frozen=True, kw_only=True):
 class Settings(_Section, frozen=True, kw_only=True):
     node: NodeDescription
     listen: Listen = Listen()
+    portal: Portal = Portal()
     parent: Parent = Parent()
     sync: Sync = Sync()
     search: Search = Search()
@@ -137,13 +154,14 @@ def read_settings(path: Path) -> Settings:
         raise SettingsRejected(str(path), closed.strerror or "cannot be read") from closed
 
 
-def first_settings(node: NodeDescription, listen: Listen, parent: Parent) -> str:
+def first_settings(node: NodeDescription, listen: Listen, parent: Parent, portal: Portal = NO_PORTAL) -> str:
     """The text of a first `config.toml`: the commented template of the node's level, filled in."""
     template = Template(_template_text(node.level))
     return template.substitute(
         node=_toml_lines(node),
         listen=_toml_lines(listen),
         parent=_toml_lines(parent),
+        portal=_toml_lines(portal),
     )
 
 

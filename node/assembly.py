@@ -8,6 +8,7 @@ from functools import cached_property
 
 from node.bank import Bank, Knowing
 from node.host.homes import last_backup_ms
+from node.host.passwords import ArgonPasswords
 from node.inbound import InboundCatalogue, InboundCredits, InboundDirectory, InboundLogs, InboundPost
 from node.parts import SOFTWARE_VERSION, Parts
 from node.ports import Receives, Settles
@@ -23,10 +24,13 @@ from node.usecases.importing import Importing
 from node.usecases.inspecting import Inspecting
 from node.usecases.meeting import LINEAGE_NOTE
 from node.usecases.moving import take_up_name
+from node.usecases.noting import Noting
 from node.usecases.posting import Posting
 from node.usecases.publishing import Publishing
 from node.usecases.receiving import Receiving
 from node.usecases.searching import STATISTICS_NOTE
+from node.usecases.signing_in import SigningIn
+from node.usecases.staffing import Staffing
 from node.usecases.telling import Telling
 
 
@@ -149,6 +153,37 @@ class Node(Parts):
             ruling=bank.ruling,
             presenting=bank.presenting,
             bundling=bank.bundling,
+        )
+
+    # --- people at the pages -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def noting(self) -> Noting:
+        return Noting(store=self.store, clock=self.clock, randomness=self.randomness)
+
+    @cached_property
+    def _passwords(self) -> ArgonPasswords:
+        return ArgonPasswords()
+
+    @cached_property
+    def signing_in(self) -> SigningIn:
+        return SigningIn(
+            store=self.store,
+            clock=self.clock,
+            randomness=self.randomness,
+            passwords=self._passwords,
+            noting=self.noting,
+            session_hours=self.settings.portal.session_hours,
+        )
+
+    @cached_property
+    def staffing(self) -> Staffing:
+        return Staffing(
+            store=self.store,
+            clock=self.clock,
+            randomness=self.randomness,
+            passwords=self._passwords,
+            noting=self.noting,
         )
 
     # --- who is answered ---------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from config.settings import Listen, Parent, changed_settings, first_settings, read_settings
+from config.settings import NO_PORTAL, Listen, Parent, Portal, changed_settings, first_settings, read_settings
 from federation.certificates import ChainVerifier
 from federation.directory import LogPosition, NodeDescription
 from federation.invites import InviteCode, read_invite
@@ -59,18 +59,24 @@ class MovingHome:
         self.chain = chain
 
 
-def found_home(home_path: Path, root_name: str, description: NodeDescription, listen: Listen) -> tuple[NodeName, bool]:
+def found_home(
+    home_path: Path, root_name: str, description: NodeDescription, listen: Listen, portal: Portal = NO_PORTAL
+) -> tuple[NodeName, bool]:
     """`lln init`: make the home of a new network's root; returns its name and whether it is new."""
     home = Home(home_path)
     founded = found_network(
         parse_name(root_name), home=FileHome(home), clock=SystemClock(), randomness=SystemRandomness()
     )
-    home.write_config(first_settings(description, listen, Parent()))
+    home.write_config(first_settings(description, listen, Parent(), portal))
     return founded.name, founded.is_new
 
 
 async def join_home(
-    home_path: Path, code_text: str, listen: Listen, refine: Callable[[NodeDescription], NodeDescription]
+    home_path: Path,
+    code_text: str,
+    listen: Listen,
+    refine: Callable[[NodeDescription], NodeDescription],
+    portal: Portal = NO_PORTAL,
 ) -> Joined:
     """`lln join`: make, or finish making, the home of a node that was invited.
 
@@ -87,7 +93,7 @@ async def join_home(
         description=refine(code.description),
     )
     parent = Parent(endpoint=joined.parent_endpoint, enrolment_endpoint=joined.enrolment_endpoint)
-    home.write_config(first_settings(joined.description, listen, parent))
+    home.write_config(first_settings(joined.description, listen, parent, portal))
     if joined.continues:
         async with open_node(home_path):  # fetches its own earlier logs, and says so where it cannot
             return joined

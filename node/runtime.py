@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -28,6 +28,9 @@ from node.rpc.hosting import Connecting, NodeServer
 from node.rpc.server import Allowances
 from node.rpc.turns import Busyness
 
+if TYPE_CHECKING:
+    from node.portal.serving import PortalServer
+
 DOOR_EVERY_S: Final = 2.0
 TLS_EVERY_S: Final = 3_600.0
 STOP_GRACE_S: Final = 2.0
@@ -42,9 +45,19 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     endpoint: str
     enrolment_endpoint: str
+    portal: str = ""
 
 
-async def serve(home_path: Path, told: Callable[[Serving], None] | None = None) -> None:
+class Told(Serving, frozen=True, kw_only=True):
+    """What is said to whoever started the node, besides: a one-time link for its first operator, or why there are no
+    pages. It is written nowhere.
+    """
+
+    first_link: str = ""
+    portal_trouble: LlnError | None = None
+
+
+async def serve(home_path: Path, told: Callable[[Told], None] | None = None) -> None:
     """Run the node in `home_path` until SIGINT or SIGTERM; `told` is called once it serves."""
     try:
         async with open_node(home_path) as node:
@@ -181,13 +194,16 @@ class _Running:
             clock=node.clock,
         )
 
-    async def until_stopped(self, told: Callable[[Serving], None] | None) -> None:
+    async def until_stopped(self, told: Callable[[Told], None] | None) -> None:
         node = self._node
         loops = loops_of(node) | {"enrolment door": self._keep_door}
         self._follow_signals()
         port = await self._server.start(node.settings.listen.grpc)
+        portal, trouble = self._open_portal()
+        if portal is not None:
+            loops["portal"] = portal.run
         try:
-            serving = self._write_serving(port)
+            serving = await self._tell(self._write_serving(port, portal), trouble)
             async with asyncio.TaskGroup() as running:
                 tasks = [running.create_task(run(), name=name) for name, run in loops.items()]
                 if told is not None:
@@ -218,7 +234,31 @@ class _Running:
             except NotImplementedError:
                 signal.signal(one, lambda *_: loop.call_soon_threadsafe(self._stop.set))
 
-    def _write_serving(self, port: int) -> Serving:
+    def _open_portal(self) -> tuple["PortalServer | None", LlnError | None]:
+        """The pages, and, where their address cannot be used, why: the node does without them."""
+        node = self._node
+        if not node.settings.portal.listen:
+            return None, None
+        from node.portal.serving import PortalPortTaken, PortalServer  # noqa: PLC0415  # a node without pages needs none
+
+        try:
+            portal = PortalServer(
+                desk=node.desk,
+                people=node,
+                settings=node.settings.portal,
+                description=node.settings.node,
+                name=node.name,
+            )
+        except PortalPortTaken as taken:
+            return None, taken
+        return portal, None
+
+    async def _tell(self, serving: Serving, trouble: LlnError | None) -> Told:
+        token = await self._node.staffing.first_link() if serving.portal else ""
+        link = f"{serving.portal}/setup/{token}" if token else ""
+        return Told(**msgspec.structs.asdict(serving), first_link=link, portal_trouble=trouble)
+
+    def _write_serving(self, port: int, portal: "PortalServer | None") -> Serving:
         node = self._node
         host = node.settings.listen.grpc.rpartition(":")[0]
         near = "127.0.0.1" if host in ("0.0.0.0", "[::]", "*") else host  # noqa: S104  # read, not bound
@@ -227,6 +267,7 @@ class _Running:
             name=node.identity.name,
             endpoint=f"{near}:{port}",
             enrolment_endpoint=node.addresses.enrolment_endpoint,
+            portal=portal.address if portal else "",
         )
         if node.addresses.endpoint.endswith(":0"):
             node.addresses.endpoint = serving.endpoint
@@ -263,7 +304,7 @@ def read_serving(home_path: Path) -> Serving | None:
         return None
 
 
-def run(home_path: Path, told: Callable[[Serving], None] | None = None) -> None:
+def run(home_path: Path, told: Callable[[Told], None] | None = None) -> None:
     """Run the node to its end, on uvloop where there is one."""
     if sys.platform == "win32":
         asyncio.run(serve(home_path, told))

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
-from config.settings import Listen
+from config.settings import Listen, Portal
 from federation.catalogue import BilingualLine
 from federation.directory import NodeDescription, Standing
 from federation.naming import Level, NodeKind
@@ -23,6 +23,12 @@ def _addresses(command: Any) -> Any:
         click.option("--enrolment-listen", default="0.0.0.0:7444", show_default=True, help="Where nodes join."),
         click.option("--endpoint", help="host:port that others dial; leave out behind NAT."),
         click.option("--enrolment-endpoint", help="host:port written into invites, if it differs."),
+        click.option(
+            "--portal-listen",
+            default="127.0.0.1:7480",
+            show_default=True,
+            help='Where people open the pages; "" for none.',
+        ),
         click.option("--contact", default="", help="A role mailbox."),
     ):
         command = option(command)
@@ -52,7 +58,7 @@ def init(
         contact=addresses["contact"],
     )
     try:
-        name, _ = found_home(asking.home, root, description, _listen(addresses))
+        name, _ = found_home(asking.home, root, description, _listen(addresses), _portal(addresses))
     except LlnError as error:
         asking.fail(error)
     click.echo(f"{asking.word('founded')}: {name}  ({asking.home})")
@@ -117,7 +123,7 @@ def join(asking: Asking, /, code: tuple[str, ...], **addresses: Any) -> None:
     def refine(told: NodeDescription) -> NodeDescription:
         return msgspec.structs.replace(told, endpoint=addresses["endpoint"], contact=addresses["contact"])
 
-    joined = asking.run(join_home(asking.home, "".join(code), _listen(addresses), refine))
+    joined = asking.run(join_home(asking.home, "".join(code), _listen(addresses), refine, _portal(addresses)))
     click.echo(f"{asking.word('joined')}: {joined.name}  ← {joined.parent}  ({asking.home})")
     click.echo(f'{asking.word("start it")}: lln --home "{asking.home}" serve')
 
@@ -127,10 +133,17 @@ def join(asking: Asking, /, code: tuple[str, ...], **addresses: Any) -> None:
 def serve(asking: Asking) -> None:
     """Run the node until Ctrl-C."""
     from federation.errors import LlnError
-    from node.runtime import Serving, run
+    from node.runtime import Told, run
 
-    def told(serving: Serving) -> None:
+    def told(serving: Told) -> None:
         click.echo(f"{asking.word('ready')}: {serving.name}  {serving.endpoint}  {asking.word('stop')}")
+        if serving.portal:
+            click.echo(f"{asking.word('pages')}: {serving.portal}")
+        if serving.first_link:
+            click.echo(f"{asking.word('first operator')}: {serving.first_link}")
+        if serving.portal_trouble is not None:
+            trouble = serving.portal_trouble
+            click.echo(f"{trouble}\n  {trouble.zh if asking.ui == 'zh' else trouble.en}", err=True)
 
     try:
         run(asking.home, told)
@@ -159,6 +172,10 @@ def _standing_command(verb: str, told: str) -> click.Command:
 suspend = _standing_command("suspend", "Suspend a direct child; its calls are refused at once.")
 resume = _standing_command("resume", "Resume a suspended child.")
 revoke = _standing_command("revoke", "Revoke a direct child for good.")
+
+
+def _portal(addresses: dict[str, Any]) -> Portal:
+    return Portal(listen=addresses["portal_listen"])
 
 
 def _listen(addresses: dict[str, Any]) -> Listen:

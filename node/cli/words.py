@@ -18,6 +18,11 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "moving": ("迁移中", "moving"),
     "untold": ("原上级没有应答", "the former authority did not answer"),
     "have it recorded": ("请在原上级运行", "have it recorded there"),
+    "pages": ("网页", "pages"),
+    "first operator": (
+        "请首位系统管理员打开这个链接设置账号（只能用一次）",
+        "The first operator opens this link to set up an account (it works once)",
+    ),
     "parent found": ("已找到上级", "the parent was found at"),
     "records": ("学分记录", "records"),
     "held": ("代存", "held of other issuers"),

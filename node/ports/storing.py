@@ -12,6 +12,7 @@ from federation.logs import Entry, LogHead, LogId
 from federation.naming import NodeName
 from federation.search import SearchAnswer, SearchRequest
 from node.ports.crediting import CreditShelves
+from node.ports.people import PeopleShelves
 from node.ports.posting import InboxRows, OutboxRows
 
 T = TypeVar("T")
@@ -221,6 +222,8 @@ class Transaction(Protocol):
     def notes(self) -> NoteRows: ...
     @property
     def credits(self) -> CreditShelves: ...
+    @property
+    def people(self) -> PeopleShelves: ...
     @property
     def outbox(self) -> OutboxRows: ...
     @property

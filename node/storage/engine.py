@@ -26,7 +26,7 @@ from node.storage.rows import (
     Tables,
     Writes,
 )
-from node.storage.shelves import StoredCredits
+from node.storage.shelves import StoredCredits, StoredPeople
 
 T = TypeVar("T")
 Unit = Callable[[Transaction], Any]
@@ -88,6 +88,7 @@ class StoredTransaction:
         self.answers = StoredAnswers(tables)
         self.notes = StoredNotes(tables)
         self.credits = StoredCredits(tables)
+        self.people = StoredPeople(tables)
         self.outbox = StoredOutbox(tables)
         self.inbox = StoredInbox(tables)
 

@@ -1,7 +1,7 @@
-"""Shelves of documents: every kind of the credit bank in one table, by kind and key, with owner and state.
+"""Shelves of documents: the kinds of the credit bank and of the portal, in one table, each with key, owner and state.
 
 What lives here: the statements, and what is read and written through them. What must not: what the documents mean
-(`node/ports/crediting.py`), or anything that only one engine understands.
+(`node/ports/crediting.py`, `people.py`), or anything that only one engine understands.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from node.ports import crediting
+from node.ports import crediting, people
 from node.ports.crediting import Kept, LearnerRow
 from node.storage.rows import Document, Tables, by_width, padded
 
@@ -70,6 +70,9 @@ PROOFS: Final = Kind("proof", crediting.ProofRow)
 MOVES: Final = Kind("move", crediting.MoveRow)
 MIRRORS: Final = Kind("mirror", crediting.MirrorRow)
 COUNTED: Final = Kind("counts", crediting.CountsRow)
+PERSONS: Final = Kind("person", people.PersonRow)
+SESSIONS: Final = Kind("session", people.SessionRow)
+DOINGS: Final = Kind("doing", people.DoingRow)
 
 
 class StoredShelf(Generic[D]):
@@ -168,3 +171,12 @@ class StoredCredits:
         self.moves = StoredShelf(tables, MOVES)
         self.mirrors = StoredShelf(tables, MIRRORS)
         self.counts = StoredShelf(tables, COUNTED)
+
+
+class StoredPeople:
+    """`node.ports.people.PeopleShelves` of one transaction."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.persons = StoredShelf(tables, PERSONS)
+        self.sessions = StoredShelf(tables, SESSIONS)
+        self.doings = StoredShelf(tables, DOINGS)

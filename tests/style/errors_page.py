@@ -1,4 +1,4 @@
-"""docs/errors.md, written from the error classes themselves: `python -m tests.style.errors_page`.
+"""docs/errors.md and the portal's faults.json, written from the error classes: `python -m tests.style.errors_page`.
 
 What lives here: finding every class and laying out the page. What must not: any sentence about an error; those stand in
 the classes.
@@ -8,10 +8,13 @@ import importlib
 import pkgutil
 import sys
 
+import msgspec
+
 from federation.errors import LlnError
 from tests.style.tree import PRODUCT, ROOT
 
 PAGE = ROOT / "docs" / "errors.md"
+FAULTS = ROOT / "node" / "portal" / "faults.json"
 HEAD = """# 错误代码 · Error codes
 
 Every failure that the program names has a code that never changes. `LLN-1xx`: this node, or the person in front of it;
@@ -61,6 +64,13 @@ def page() -> str:
     return HEAD + "\n".join(rows) + "\n"
 
 
+def faults() -> bytes:
+    """The same for the portal's help, which must not have to load the whole program."""
+    told = [{"code": error.code, "zh": error.zh, "en": error.en} for error in error_classes()]
+    return msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n"
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), "utf-8")
+    FAULTS.write_bytes(faults())
     sys.stdout.write(f"{PAGE.relative_to(ROOT)}: {len(error_classes())} errors\n")

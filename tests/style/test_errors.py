@@ -7,7 +7,7 @@ import pytest
 
 from federation.errors import LlnError, LocalFault, RemoteFault
 from tests.style.command_line import command_line, commands, unknown_commands
-from tests.style.errors_page import PAGE, error_classes, page
+from tests.style.errors_page import FAULTS, PAGE, error_classes, faults, page
 from tests.style.tree import ROOT
 
 ERRORS = error_classes()
@@ -56,3 +56,7 @@ def test_the_page_of_errors_is_current():
     differing = sorted(set(held) ^ set(page().splitlines()))
     is_current = held == page().splitlines()
     assert is_current, "run: python -m tests.style.errors_page; it differs in\n" + "\n".join(differing[:9])
+
+
+def test_the_help_of_the_pages_is_current():
+    assert FAULTS.read_bytes() == faults(), "run: python -m tests.style.errors_page"

@@ -1,0 +1,125 @@
+"""The border of the pages: what comes in is bounded, what goes out carries its headers, all of it is counted.
+
+What lives here: one layer around every page. What must not: who may see what (`site.py`).
+"""
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+from federation.budgets import Allowance, Budgets
+from node.ports import Clock
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_BYTES_MAX: Final = 2_200_000
+TARGET_BYTES_MAX: Final = 8_192
+CALLS: Final = Allowance(per_second=20.0, burst=200.0)
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self';"
+    " frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=()"),
+)
+_HOST: Final = re.compile(r"^(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?$")
+
+
+class Border:
+    """`hosts`: the names by which the pages may be asked for, besides addresses in figures and localhost."""
+
+    def __init__(self, app: App, *, hosts: frozenset[str], clock: Clock, is_secure: bool) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._clock = clock
+        self._headers = (*HEADERS, (b"strict-transport-security", b"max-age=31536000")) if is_secure else HEADERS
+        self._budgets = Budgets(CALLS)
+        self.answered: Counter[int] = Counter()
+        self.seconds = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        began_s = self._clock.monotonic_s()
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.answered[message["status"]] += 1
+                message["headers"] = [*message.get("headers", ()), *self._headers]
+            await send(message)
+
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await _refuse(told, *refusal)
+        else:
+            await self._app(scope, _bounded(receive), told)
+        self.seconds += self._clock.monotonic_s() - began_s
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        if not self._is_known_host(headers.get(b"host", b"").decode("latin-1")):
+            return (
+                421,
+                "Not served under this name; set portal.address. 本站不以这个域名提供服务，请设置 portal.address。",
+            )
+        if len(scope.get("raw_path", b"")) + len(scope.get("query_string", b"")) > TARGET_BYTES_MAX:
+            return 414, "The address is too long. 地址太长。"
+        length = headers.get(b"content-length", b"0").decode("latin-1")
+        if not length.isdigit() or int(length) > BODY_BYTES_MAX:
+            return 413, "What was sent is larger than 2 MB. 提交的内容超过 2 MB。"
+        client = (scope.get("client") or ("", 0))[0]
+        if not self._budgets.spend(client, self._clock.now_ms()):
+            return 429, "Too many requests; wait a moment. 请求太多，请稍等片刻。"
+        return None
+
+    def _is_known_host(self, host: str) -> bool:
+        """A page elsewhere whose name is made to lead here must not be able to read ours (DNS rebinding)."""
+        read = _HOST.match(host)
+        if read is None:
+            return False
+        name = read["name"].strip("[]").lower()
+        return name == "localhost" or name in self._hosts or is_address(name)
+
+
+def is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(text: str) -> bool:
+    return is_address(text) and ipaddress.ip_address(text).is_loopback
+
+
+def _bounded(receive: Receive) -> Receive:
+    """What is sent in pieces without saying how long it is ends where it grows too large, as if the sender had left."""
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if taken > BODY_BYTES_MAX else message
+
+    return bounded
+
+
+async def _refuse(send: Send, status: int, told: str) -> None:
+    body = told.encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

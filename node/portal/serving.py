@@ -1,0 +1,142 @@
+"""The pages, served: one HTTP server in the node's own event loop.
+
+What lives here: the socket, and starting and stopping. What must not: any page, or TLS, which a proxy in front ends.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from config.settings import Portal
+from federation.directory import NodeDescription
+from federation.errors import Unavailable
+from node.portal.border import Border
+from node.portal.site import build_site
+from node.portal.visits import Behind
+from node.portal.window import Desk, Window
+from node.ports import Clock, Randomness
+from node.usecases.noting import Noting
+from node.usecases.signing_in import SigningIn
+from node.usecases.staffing import Staffing
+
+CONNECTIONS_MAX: Final = 256
+KEEP_ALIVE_S: Final = 15
+STOP_GRACE_S: Final = 2
+HEAD_BYTES_MAX: Final = 32_768
+BACKLOG: Final = 128
+EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # compared, and bound only where the operator says so
+
+
+class PortalPortTaken(Unavailable):
+    code = "LLN-1666"
+    zh = "网页的地址不能用，可能已被占用。节点照常运行；请在 config.toml 的 portal.listen 换一个，再重新启动。"
+    en = "The pages' address cannot be used; another program may have it. The node runs on; set portal.listen, restart."
+
+
+class People(Protocol):
+    """The parts of a node that know its people."""
+
+    @property
+    def signing_in(self) -> SigningIn: ...
+    @property
+    def staffing(self) -> Staffing: ...
+    @property
+    def noting(self) -> Noting: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def randomness(self) -> Randomness: ...
+
+
+class PortalServer:
+    """Takes its port when it is made, raising PortalPortTaken, and serves while it runs."""
+
+    def __init__(
+        self, *, desk: Desk, people: People, settings: Portal, description: NodeDescription, name: str
+    ) -> None:
+        self._socket = _take(settings.listen)
+        self.port: int = self._socket.getsockname()[1]
+        address = settings.address or f"http://{_near(settings.listen)}:{self.port}"
+        is_secure = address.startswith("https://")
+        self.address = address
+        behind = Behind(
+            window=Window(desk),
+            signing_in=people.signing_in,
+            staffing=people.staffing,
+            noting=people.noting,
+            clock=people.clock,
+            randomness=people.randomness,
+            node=description,
+            name=name,
+            address=address,
+            is_secure=is_secure,
+            shows_metrics=settings.metrics == "everybody",
+            counts=lambda: border,
+        )
+        hosts = frozenset(host for host in (urlsplit(address).hostname,) if host)
+        border = Border(build_site(behind), hosts=hosts, clock=people.clock, is_secure=is_secure)
+        self._server = _Quiet(_configured(border))
+
+    async def run(self) -> None:
+        """Serve until cancelled; pages under way are ended within STOP_GRACE_S."""
+        try:
+            await self._server.serve([self._socket])
+        except asyncio.CancelledError:
+            await self._server.shutdown([self._socket])
+            raise
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _configured(app: Border) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        loop="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_GRACE_S,
+        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+        backlog=BACKLOG,
+    )
+
+
+def _take(listen: str) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    host = EVERY_ADDRESS if host == "*" else host.strip("[]")
+    try:
+        taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, int(port)))
+        taken.listen(BACKLOG)
+        taken.setblocking(False)
+    except (OSError, OverflowError) as refused:
+        raise PortalPortTaken(listen, str(refused)[:200]) from refused
+    return taken
+
+
+def _near(listen: str) -> str:
+    """Where this machine's own people find it."""
+    host = listen.rpartition(":")[0]
+    return "127.0.0.1" if host in (EVERY_ADDRESS, "[::]", "*") else host
+
+
+class _Quiet(uvicorn.Server):
+    """The node has its own signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

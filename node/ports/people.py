@@ -1,0 +1,83 @@
+"""The people who use a node's pages, as use cases see them: accounts with roles, sessions, and what they did.
+
+What lives here: the rows, the Protocols of their shelves and of passwords. What must not: statements, hashing, or
+decisions about any of it. Neither a password, a token nor a code stands here, only what each is recognised by.
+"""
+
+from typing import Annotated, Any, Literal, Protocol
+
+from msgspec import Meta
+
+from node.ports.crediting import Kept, Shelf
+
+Role = Literal["learner", "contributor", "reviewer", "registrar", "operator", "auditor"]
+ROLES: tuple[Role, ...] = Role.__args__  # type: ignore[attr-defined]  # typing offers no other way
+STAFF: frozenset[Role] = frozenset(("contributor", "reviewer", "registrar", "operator", "auditor"))
+PersonState = Literal["invited", "active", "closed"]
+Login = Annotated[str, Meta(min_length=2, max_length=64, pattern=r"^[^\s/\\\x00-\x1f\x7f]+$")]
+
+
+class PersonRow(Kept, frozen=True, kw_only=True):
+    """One person. `owner` is the login, folded; `name` as colleagues call them and as an author or reviewer is told.
+
+    `learner`: the account of a learner. `password`: its argon2 hash; `recovery`: SHA-256, in hex, of codes on paper.
+    """
+
+    state: PersonState = "invited"
+    name: str
+    roles: tuple[Role, ...]
+    learner: str = ""
+    password: str = ""
+    recovery: tuple[str, ...] = ()
+    made_at_ms: int
+
+    def __repr__(self) -> str:
+        """Who it is, and by what they are recognised, stays out of tracebacks and telemetry."""
+        return f"PersonRow({self.id}, {self.state})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.id), ("state", self.state)]
+
+    def has(self, *roles: Role) -> bool:
+        return any(role in self.roles for role in roles)
+
+
+class SessionRow(Kept, frozen=True, kw_only=True):
+    """`id`: SHA-256, in hex, of the token that a browser, or a set-up link, carries; `owner`: the person.
+
+    `device`: that a browser has signed in before, which opens nothing by itself.
+    """
+
+    state: Literal["open", "setup", "device"] = "open"
+    began_at_ms: int
+    ends_at_ms: int
+
+
+class DoingRow(Kept, frozen=True, kw_only=True):
+    """Something that was done: `id` sorts the newest first, `owner` is who did it, `state` what it was."""
+
+    name: str
+    about: str
+    outcome: str
+    at_ms: int
+
+
+class PeopleShelves(Protocol):
+    @property
+    def persons(self) -> Shelf[PersonRow]: ...
+    @property
+    def sessions(self) -> Shelf[SessionRow]: ...
+    @property
+    def doings(self) -> Shelf[DoingRow]: ...
+
+
+class Passwords(Protocol):
+    """Passwords, hashed slowly and off the event loop, a bounded number at once."""
+
+    async def kept(self, password: str) -> str:
+        """What to keep of a password; raises Unavailable where too many wait."""
+        ...
+
+    async def holds(self, password: str, kept: str) -> bool:
+        """Whether this is the password; takes as long where `kept` is empty, and says no."""
+        ...

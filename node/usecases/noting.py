@@ -1,0 +1,79 @@
+"""Noting who did what at the pages, and finding people by their login: shared by what deals with people.
+
+What lives here: rows of the audit trail, marks of secrets, logins as they are compared. What must not: a decision, or a
+secret itself.
+"""
+
+import unicodedata
+from hashlib import sha256
+from typing import Final
+
+from federation.errors import NotFound
+from node.ports import Clock, Randomness, Store, Transaction
+from node.ports.people import DoingRow, PersonRow
+
+_TIMES_END: Final = 10**15
+
+
+class PersonUnknown(NotFound):
+    code = "LLN-1265"
+    zh = "没有这个账号。请在“人员与角色”里核对。"
+    en = "There is no such account. Look at the list of people."
+
+
+class Noting:
+    """The one writer of what was done."""
+
+    def __init__(self, *, store: Store, clock: Clock, randomness: Randomness) -> None:
+        self._store = store
+        self._clock = clock
+        self._randomness = randomness
+
+    def row(self, person: PersonRow | None, did: str, *, about: str = "", outcome: str = "done") -> DoingRow:
+        """`did` and `outcome` are words of the portal's catalogue; `about` names an id, never a person's number."""
+        now_ms = self._clock.now_ms()
+        return DoingRow(
+            id=f"{_TIMES_END - now_ms:015d}-{self._randomness.token(4).hex()}",
+            owner=person.id if person else "",
+            state=did,
+            name=person.name or person.owner if person else "",
+            about=about[:200],
+            outcome=outcome,
+            at_ms=now_ms,
+        )
+
+    async def note(self, person: PersonRow | None, did: str, *, about: str = "", outcome: str = "done") -> None:
+        row = self.row(person, did, about=about, outcome=outcome)
+        await self._store.write(lambda tx: tx.people.doings.put([row]))
+
+    async def latest(self, after: str, limit: int) -> tuple[DoingRow, ...]:
+        """Newest first, those older than the id `after`."""
+        return tuple(await self._store.read(lambda tx: tx.people.doings.all(after, limit)))
+
+
+def mark_of(secret: str) -> str:
+    """By what a token or a code of enough chance is recognised, without being kept."""
+    return sha256(secret.encode()).hexdigest()
+
+
+def fold_login(text: str) -> str:
+    return unicodedata.normalize("NFKC", text[:200]).strip().casefold()[:64]
+
+
+def by_login(tx: Transaction, folded: str) -> PersonRow | None:
+    found = [one for one in tx.people.persons.of(folded, limit=2) if one.state != "closed"]
+    return found[0] if found else None
+
+
+def known(tx: Transaction, person_id: str) -> PersonRow:
+    """Raises PersonUnknown."""
+    person = tx.people.persons.get(person_id)
+    if person is None:
+        raise PersonUnknown(person_id)
+    return person
+
+
+def end_sessions(tx: Transaction, person_id: str) -> None:
+    """Every session and set-up link of a person."""
+    for session in tx.people.sessions.of(person_id):
+        tx.people.sessions.drop(session.id)
