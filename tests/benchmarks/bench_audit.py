@@ -1,8 +1,8 @@
 """How long an audit takes: every record, event, lot and entry of a ledger, from the database to the answer.
 
 The ledger is written by the program itself, records signed and committed to the log; two of five events settle a
-reservation. CPU time of the whole audit, its database thread included, for a million events. `--large`: with a million in truth. What
-must not live here: the checks.
+reservation. CPU time of the whole audit, its database thread included, for a million events; `--large`: with a million
+in truth. What must not live here: the checks.
 """
 
 import itertools
