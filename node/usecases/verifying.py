@@ -84,6 +84,18 @@ class _Lists(msgspec.Struct, frozen=True, kw_only=True):
         return (("revocation", self.revocation), ("suspension", self.suspension))
 
 
+class _Round:
+    """What one question has learned so far: lists by id, and which issuers, or those who vouch for them, are silent.
+
+    A hundred records of an issuer that is offline then wait for it once.
+    """
+
+    def __init__(self) -> None:
+        self.lists: dict[str, _Lists] = {}
+        self.silent: set[str] = set()
+        self.unvouched: set[str] = set()
+
+
 class Verifying:
     """`rdf`: canonicalises graphs where the packages for it are installed, for credentials exported to wallets."""
 
@@ -112,7 +124,7 @@ class Verifying:
         document = text.encode()
         if is_bundle(document):
             return Verdicts(verdicts=(await self._bundle(document),))
-        return Verdicts(verdicts=(await self._credential(document, await self._opening(document), {}),))
+        return Verdicts(verdicts=(await self._credential(document, await self._opening(document), _Round()),))
 
     async def _by_code(self, text: str) -> Verdicts:
         code, _, node = text.partition("@")
@@ -129,9 +141,9 @@ class Verifying:
             if refused.peer_code != short_codes.ProofUnknown.code:
                 raise
             raise short_codes.ProofUnknown("code") from refused
-        fetched: dict[str, _Lists] = {}
+        learned = _Round()
         verdicts = [
-            await self._credential(one.credential, one if one.event else None, fetched) for one in shown.records
+            await self._credential(one.credential, one if one.event else None, learned) for one in shown.records
         ]
         return Verdicts(verdicts=tuple(verdicts))
 
@@ -146,15 +158,15 @@ class Verifying:
         first = events[0]
         return ShownRecord(credential=document, event=first.document, salt=first.salt, log_index=first.log_index)
 
-    async def _credential(self, document: bytes, opening: ShownRecord | None, fetched: dict[str, _Lists]) -> Verdict:
+    async def _credential(self, document: bytes, opening: ShownRecord | None, learned: _Round) -> Verdict:
         try:
             verified = credentials.verify(document, rdf=self._rdf())
         except TamperedCredential:
             return told(_without_signature("bad"), None)
         except UnverifiedCredential:
             return told(_without_signature("unverified"), None)
-        inclusion = await self._inclusion(verified, opening) if opening else "unproven"
-        return await self._judged(verified, inclusion, None, fetched)
+        inclusion = await self._inclusion(verified, opening, learned) if opening else "unproven"
+        return await self._judged(verified, inclusion, None, learned)
 
     async def _bundle(self, document: bytes) -> Verdict:
         """By itself, and then by what can be learned beyond it: newer lists, and how the issuer stood."""
@@ -162,21 +174,21 @@ class Verifying:
         alone = bundles.verify_bundle(document, root_sha256=self._root_sha256, as_of_ms=now_ms)
         if alone.credential is None or alone.issuer is None:
             return told(alone.verdict.answers, alone.credential)
-        return await self._judged(alone.credential, alone.verdict.answers.inclusion, alone.verdict.answers, {})
+        return await self._judged(alone.credential, alone.verdict.answers.inclusion, alone.verdict.answers, _Round())
 
     async def _judged(
         self,
         verified: VerifiedCredential,
         inclusion: Inclusion,
         alone: Answers | None,
-        fetched: dict[str, _Lists],
+        learned: _Round,
     ) -> Verdict:
         """`alone`: what a bundle proves by itself, which stands where nobody can be asked."""
         record = verified.record
-        issuer, successor = await self._issuer(verified, inclusion)
+        issuer, successor = await self._issuer(verified, inclusion, learned)
         if issuer == "unreachable" and alone is not None:
             issuer = alone.issuer
-        lists = await self._lists(verified, fetched)
+        lists = await self._lists(verified, learned)
         now_ms = self._clock.now_ms()
         successors = (successor,) if successor else ()
         revocation, suspension = (
@@ -184,6 +196,8 @@ class Verifying:
             for purpose, held in lists.by_purpose()
         )
         age_ms = _age_ms(lists, now_ms)
+        if alone is not None and alone.revocation == "raised":  # that is for ever, whatever an older copy says
+            revocation = "raised"
         if alone is not None and "unknown" in (revocation, suspension):
             revocation = _better(revocation, alone.revocation)
             suspension = _better(suspension, alone.suspension)
@@ -199,41 +213,48 @@ class Verifying:
         )
         return told(answers, verified, now_ms)
 
-    async def _issuer(self, verified: VerifiedCredential, inclusion: Inclusion) -> tuple[IssuerStanding, str]:
+    async def _issuer(
+        self, verified: VerifiedCredential, inclusion: Inclusion, learned: _Round
+    ) -> tuple[IssuerStanding, str]:
         """How the issuer stood, and the key that has taken the place of the one that signed, if one has.
 
         A node that is not admitted any more, or whose key was replaced, could sign with an old date: what it signed
         counts where its log, which its authority has witnessed, has it.
         """
         record = verified.record
+        if record.issuer.node in learned.unvouched:
+            return "unreachable", ""
         try:
             known = await self._sources.signatory(NodeName(record.issuer.node), record.valid_from_ms)
         except LlnError as error:
-            return ("unknown" if _nobody_knows(error) else "unreachable"), ""
+            if _nobody_knows(error):
+                return "unknown", ""
+            learned.unvouched.add(record.issuer.node)
+            return "unreachable", ""
         key = verified.issuer.did
         counts = known.may_still_sign(key) or inclusion == "proven"
         if not known.could_sign(key) or not counts:
             return "unknown", ""
         return "admitted", known.key_now
 
-    async def _lists(self, verified: VerifiedCredential, fetched: dict[str, _Lists]) -> _Lists:
+    async def _lists(self, verified: VerifiedCredential, learned: _Round) -> _Lists:
         """Both lists of a record's slot, each asked for once however many records stand in it."""
         slot, issuer = verified.record.status, NodeName(verified.record.issuer.node)
         if slot is None:
             return _Lists()
-        known = fetched.get(slot.list)
+        known = learned.lists.get(slot.list)
         if known is None:
             revocation, suspension = [
                 await self._sources.fetch(issuer, wanted) for wanted in (slot.list, sister_of(slot.list))
             ]
-            known = fetched[slot.list] = _Lists(
+            known = learned.lists[slot.list] = _Lists(
                 revocation=_read_list(revocation.document),
                 suspension=_read_list(suspension.document),
                 is_offline=revocation.is_offline or suspension.is_offline,
             )
         return known
 
-    async def _inclusion(self, verified: VerifiedCredential, opening: ShownRecord) -> Inclusion:
+    async def _inclusion(self, verified: VerifiedCredential, opening: ShownRecord, learned: _Round) -> Inclusion:
         """Whether the issuer's log has the issue of this record, under a checkpoint its authority has cosigned."""
         issuer = NodeName(verified.record.issuer.node)
         try:
@@ -242,10 +263,14 @@ class Verifying:
             leaf = credit_log.leaf_of(opening.event, credit_log.salt_from_text(opening.salt), issuer)
         except (BadCredential, ValueError):
             return "disproven"
+        if issuer in learned.silent:
+            return "unproven"
         try:
             proof = await self._sources.inclusion(issuer, opening.log_index, leaf)
             keys, witnesses = await self._sources.keys_of(issuer), await self._witnesses(issuer)
-        except LlnError:  # nothing that could be asked for proves it, and nothing contradicts it
+        except LlnError as error:  # nothing that could be asked for proves it, and nothing contradicts it
+            if not isinstance(error, PeerRefused):
+                learned.silent.add(issuer)
             return "unproven"
         log = LogId(origin=issuer, topic=credit_log.TOPIC)
         try:

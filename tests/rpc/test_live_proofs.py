@@ -193,6 +193,37 @@ async def test_an_issuer_that_is_offline_is_told_apart_from_one_that_is_unknown(
     assert (await verdict(sibling, bundle)).outcome == "issuer_offline"
 
 
+async def test_a_log_that_grows_on_without_its_parent_still_proves_what_was_witnessed(network):
+    county = network[COUNTY]
+    learner, first = await issued(county)
+    await bundle_of(county, first)
+    await network.stop(ROOT)
+    rows = [{"row": 2, "learner": learner, "achievement": "dough", "achieved_on": "2026-05-02"}]
+    second = (await county.ask("credit.issue", rows=rows, by="王", apply=True)).rows[0].id
+    bundle = (await county.ask("credit.export", id=first, form="bundle")).content.decode()
+    told = await verdict(county, bundle)
+    assert (told.outcome, answers(told)["log"]) == ("valid", "proven")
+    with pytest.raises(LlnError, match="LLN-1613"):
+        await county.ask("credit.export", id=second, form="bundle")
+
+
+async def test_many_records_of_one_account_are_proven_under_one_code(network):
+    home, sibling = network[COUNTY], network[SIBLING]
+    learner, first = await issued(home)
+    rows = [
+        {"row": number, "learner": learner, "achievement": "dough", "achieved_on": "2026-05-02", "number": str(number)}
+        for number in range(2, 42)
+    ]
+    plan = await home.ask("credit.issue", rows=rows, by="王", apply=True)
+    records = [first, *(row.id for row in plan.rows)]
+    made = await home.ask("credit.prove", learner=learner, records=records, confirmed=True)
+    looked = (await sibling.ask("credit.verify", text=made.where)).verdicts
+    assert [one.id for one in looked] == records
+    assert {one.outcome for one in looked} == {"valid"}
+    [shown] = (await home.ask("consent.list", learner=learner)).disclosures
+    assert sorted(shown.records) == sorted(records)
+
+
 async def test_what_is_signed_while_suspended_is_never_good_and_what_was_logged_before_always_is(network):
     county, sibling, hub = network[COUNTY], network[SIBLING], network[ROOT]
     _, before = await issued(county)
