@@ -153,6 +153,7 @@ class Node(Parts):
             ruling=bank.ruling,
             presenting=bank.presenting,
             bundling=bank.bundling,
+            reconciling=bank.reconciling,
         )
 
     # --- people at the pages -----------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from node.usecases.ledgering import Ledgering
 from node.usecases.lending import Lending
 from node.usecases.listing import Listing
 from node.usecases.presenting import Presenting
+from node.usecases.reconciling import Reconciling
 from node.usecases.registering import Registering
 from node.usecases.relocating import Relocating
 from node.usecases.rendering import Rendering
@@ -126,6 +127,7 @@ class Bank:
             "case.show": self.reviewing.show,
             "case.review": self.reviewing.review,
             "ledger.audit": self.auditing.audit,
+            "ledger.reconcile": self.reconciling.reconcile,
         }
 
     def receives(self) -> Mapping[str, Receives]:
@@ -407,3 +409,7 @@ class Bank:
     @cached_property
     def auditing(self) -> Auditing:
         return Auditing(store=self._store, clock=self._clock, own_name=self._identity.name, keys_of=self._keys_of)
+
+    @cached_property
+    def reconciling(self) -> Reconciling:
+        return Reconciling(store=self._store, clock=self._clock, own_name=self._identity.name, peers=self._peers)

@@ -34,6 +34,7 @@ from node.usecases.listing import Listing
 from node.usecases.moving import Moving
 from node.usecases.presenting import Presenting
 from node.usecases.receiving import Receiving
+from node.usecases.reconciling import Reconciling
 from node.usecases.resolving import Resolving
 from node.usecases.ruling import Ruling
 from node.usecases.searching import Searching
@@ -91,13 +92,21 @@ class InboundLogs:
 
 class InboundCredits:
     def __init__(
-        self, *, converting: Converting, listing: Listing, ruling: Ruling, presenting: Presenting, bundling: Bundling
+        self,
+        *,
+        converting: Converting,
+        listing: Listing,
+        ruling: Ruling,
+        presenting: Presenting,
+        bundling: Bundling,
+        reconciling: Reconciling,
     ) -> None:
         self._presenting = presenting
         self._bundling = bundling
         self._converting = converting
         self._listing = listing
         self._ruling = ruling
+        self._reconciling = reconciling
 
     async def preview(self, caller: NodeName, request: bytes) -> bytes:
         return await self._converting.preview(caller, request)
@@ -113,6 +122,9 @@ class InboundCredits:
 
     async def inclusion(self, log_index: int, leaf_hash: bytes) -> bytes:
         return await self._bundling.own_inclusion(log_index, leaf_hash)
+
+    async def reconcile(self, caller: NodeName, asked: bytes) -> bytes:
+        return await self._reconciling.answer(caller, asked)
 
 
 class InboundCatalogue:

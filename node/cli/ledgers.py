@@ -1,4 +1,4 @@
-"""`lln audit`: whether the ledger of credits holds together."""
+"""`lln audit|reconcile`: whether the ledger of credits holds together, and goes with that of others."""
 
 import click
 
@@ -20,6 +20,33 @@ def audit(asking: Asking) -> None:
         _print_audit(asking, told)
     if told.faults:
         raise SystemExit(1)
+
+
+@click.command()
+@click.argument("peer")
+@click.pass_obj
+def reconcile(asking: Asking, peer: str) -> None:
+    """Compare the conversions between this node and PEER; ends with 1 where the two do not agree."""
+    asked = desk.ReconcileAsked(peer=peer)
+    told = asking.ask("ledger.reconcile", asked, desk.Reconciled, timeout_s=AUDIT_TIMEOUT_S)
+    if asking.as_json:
+        asking.json(told)
+    else:
+        _print_reconciled(asking, told)
+    if told.discrepancies:
+        raise SystemExit(1)
+
+
+def _print_reconciled(asking: Asking, told: desk.Reconciled) -> None:
+    good = asking.word("bad" if told.discrepancies else "good")
+    lent = f"{asking.word('lent')} {told.lent}"
+    converted = f"{asking.word('converted here')} {told.converted}"
+    click.echo(f"{clean(told.peer)}: {lent} · {converted} — {good}")
+    for one in told.discrepancies:
+        click.echo(f"\n✗ {clean(one.case)}  {one.zh if asking.ui == 'zh' else one.en}")
+        click.echo(f"    {clean(one.reservation)}  {clean(one.record)}")
+        click.echo(f"    {clean(one.issuer)}: {clean(one.issuer_says)}")
+        click.echo(f"    {clean(one.receiver)}: {clean(one.receiver_says)}")
 
 
 def _print_audit(asking: Asking, told: desk.AuditTold) -> None:

@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "rule": ("node.cli.rules", "publish, adopt, list, show, find conversion rules 转换规则"),
     "convert": ("node.cli.conversions", "preview, apply, follow, decide conversions 学分转换"),
     "audit": ("node.cli.ledgers", "whether the ledger of credits holds together 账本审计"),
+    "reconcile": ("node.cli.ledgers", "compare the conversions with those of another node 对账"),
     "search": ("node.cli.search", "search the network 检索"),
     "log": ("node.cli.logs", "show, verify and prove logs 存证日志"),
     "outbox": ("node.cli.outbox", "what waits for other nodes, retry, drop 待发箱"),

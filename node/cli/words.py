@@ -30,6 +30,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "conversions": ("转换", "conversions"),
     "receipts": ("回执", "receipts"),
     "key not to be had": ("现在查不到密钥", "key not to be had now"),
+    "lent": ("对方预占过本节点的学分", "reservations of records issued here"),
+    "converted here": ("本节点转换过对方的学分", "of records issued there"),
     "nothing waits": ("待发箱是空的", "nothing waits"),
     "waiting": ("待发", "waiting"),
     "oldest": ("最早", "oldest"),

@@ -87,6 +87,9 @@ from node.desk.ledgers import (
     AuditFault,
     AuditTold,
     CheckTold,
+    DiscrepancyShown,
+    ReconcileAsked,
+    Reconciled,
 )
 from node.desk.logs import (
     HolderState,
@@ -201,6 +204,7 @@ __all__ = [
     "CorrectAsked",
     "CreditRow",
     "DisclosureShown",
+    "DiscrepancyShown",
     "Document",
     "EraseAsked",
     "EventShown",
@@ -270,6 +274,8 @@ __all__ = [
     "PseudonymShown",
     "RecogniseAsked",
     "Recognised",
+    "ReconcileAsked",
+    "Reconciled",
     "RecordNamed",
     "RecordShown",
     "RecordStepAsked",

@@ -3,9 +3,9 @@
 Nothing here names a person: records by their random ids, and counts that are too large to be anybody's.
 """
 
-from typing import Final
+from typing import Final, Literal
 
-from node.desk.plain import Document, Nothing, Operation
+from node.desk.plain import Document, NodeNamed, Nothing, Operation
 
 # --- audit -----------------------------------------------------------------------------------------------------------
 
@@ -52,4 +52,38 @@ class AuditTold(Document, frozen=True, kw_only=True):
     took_ms: int
 
 
-OPERATIONS: Final = (Operation(name="ledger.audit", asked=Nothing, answered=AuditTold),)
+# --- reconciliation --------------------------------------------------------------------------------------------------
+
+
+class ReconcileAsked(Document, frozen=True, kw_only=True):
+    peer: NodeNamed
+
+
+class DiscrepancyShown(Document, frozen=True, kw_only=True):
+    """Two sides do not agree on a reservation: of which record, in which case, and what each says."""
+
+    case: str
+    reservation: str
+    record: str
+    issuer: str
+    receiver: str
+    difference: Literal["state", "terms", "receipt", "unknown_to_issuer", "unknown_to_receiver"]
+    issuer_says: str
+    receiver_says: str
+    zh: str
+    en: str
+
+
+class Reconciled(Document, frozen=True, kw_only=True):
+    """`lent`: reservations of this node's records by the peer; `converted`: of the peer's records by this node."""
+
+    peer: str
+    lent: int
+    converted: int
+    discrepancies: tuple[DiscrepancyShown, ...]
+
+
+OPERATIONS: Final = (
+    Operation(name="ledger.audit", asked=Nothing, answered=AuditTold),
+    Operation(name="ledger.reconcile", asked=ReconcileAsked, answered=Reconciled),
+)

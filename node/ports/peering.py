@@ -188,3 +188,7 @@ class CreditPeers(Protocol):
     async def find_rules(self, to: NodeName, text: str, limit: int, *, timeout_s: float) -> Sequence[bytes]:
         """Rule documents that `to` finds; to be read before anything is believed of them."""
         ...
+
+    async def reconcile(self, to: NodeName, asked: bytes, *, timeout_s: float) -> bytes:
+        """A DealingsPage document for a DealingsAsked document; to be read before anything is believed of it."""
+        ...

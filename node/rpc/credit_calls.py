@@ -10,6 +10,7 @@ from federation.conversion_rules import RULE_BYTES_MAX
 from federation.credentials import CREDENTIAL_BYTES_MAX
 from federation.log_proofs import PROOF_BYTES_MAX
 from federation.naming import NodeName
+from federation.reconciliation import PAGE_BYTES_MAX
 from federation.status_lists import LIST_BYTES_MAX
 from node.ports import HeldStatusList, ShownProof, ShownRecord
 from node.rpc import wire
@@ -48,6 +49,10 @@ class CreditCalls:
     async def find_rules(self, to: NodeName, text: str, limit: int, *, timeout_s: float) -> Sequence[bytes]:
         asked = credits_pb2.FindRulesRequest(text=text, limit=limit)
         return await self._peers.ask(to, "/lln.v1.Credits/FindRules", asked, timeout_s=timeout_s, read=_rules)
+
+    async def reconcile(self, to: NodeName, asked: bytes, *, timeout_s: float) -> bytes:
+        question = credits_pb2.ReconcileRequest(asked=asked)
+        return await self._peers.ask(to, "/lln.v1.Credits/Reconcile", question, timeout_s=timeout_s, read=_dealings)
 
 
 def _evaluation(body: bytes) -> bytes:
@@ -89,3 +94,8 @@ def _rules(body: bytes) -> Sequence[bytes]:
     told = wire.read(credits_pb2.FindRulesReply, body)
     wire.within("rules", len(told.rules), RULES_MAX)
     return [wire.read_bytes("rule", one, RULE_BYTES_MAX) for one in told.rules]
+
+
+def _dealings(body: bytes) -> bytes:
+    told = wire.read(credits_pb2.ReconcileReply, body)
+    return wire.read_bytes("dealings", told.page, PAGE_BYTES_MAX)

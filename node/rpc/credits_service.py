@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from federation.calls import AdmittedCall
 from federation.naming import NodeName
+from federation.reconciliation import ASKED_BYTES_MAX
 from node.ports import HeldStatusList, ShownProof
 from node.rpc import wire
 from node.rpc.services import Service, make_service
@@ -37,6 +38,10 @@ class CreditsInbound(Protocol):
         """A tlog-proof from this node's credits log, for an entry whose leaf hash the caller knows."""
         ...
 
+    async def reconcile(self, caller: NodeName, asked: bytes) -> bytes:
+        """A DealingsPage document for a DealingsAsked document."""
+        ...
+
 
 def credits_service(inbound: CreditsInbound) -> Service:
     async def preview(call: AdmittedCall, asked: credits_pb2.PreviewRequest) -> credits_pb2.PreviewReply:
@@ -65,6 +70,10 @@ def credits_service(inbound: CreditsInbound) -> Service:
         leaf_hash = wire.read_bytes("leaf hash", asked.leaf_hash, LEAF_BYTES_MAX)
         return credits_pb2.InclusionReply(proof=await inbound.inclusion(index, leaf_hash))
 
+    async def reconcile(call: AdmittedCall, asked: credits_pb2.ReconcileRequest) -> credits_pb2.ReconcileReply:
+        question = wire.read_bytes("dealings asked for", asked.asked, ASKED_BYTES_MAX)
+        return credits_pb2.ReconcileReply(page=await inbound.reconcile(call.caller.name, question))
+
     return make_service(
         credits_pb2.DESCRIPTOR.services_by_name["Credits"],
         {
@@ -73,5 +82,6 @@ def credits_service(inbound: CreditsInbound) -> Service:
             "FindRules": find_rules,
             "Proof": proof,
             "Inclusion": inclusion,
+            "Reconcile": reconcile,
         },
     )

@@ -21,6 +21,8 @@ from node.ports import Randomness, Transaction
 from node.ports.crediting import CreditEventRow, GrantUseRow, LotRow, RecordRow
 
 RECEIPT_PURPOSE: Final = "lln.receipt.v1"
+USED: Final = "used"
+"""State of a lot that was reserved at some time, and is not now."""
 _ABOUT: Final = "sha256:"
 
 RecordStepKind = Literal["suspend", "resume", "revoke", "supersede", "expire"]
@@ -121,9 +123,9 @@ def short(record: str) -> str:
 
 
 def lot_row(row: RecordRow, ledger: LotLedger) -> LotRow:
-    """`state`: whether something of the lot is set aside just now."""
+    """`state`: whether something of the lot is set aside just now, or ever was."""
     is_reserved = any(held.state == "reserved" for held in ledger.reservations)
-    state = "reserved" if is_reserved else ""
+    state = "reserved" if is_reserved else USED if ledger.reservations else ""
     return LotRow(id=row.id, owner=row.issuer, state=state, ledger=msgspec.json.encode(ledger))
 
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.lln.v1 import rules_pb2 as protos_dot_lln_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bprotos/lln/v1/credits.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\"!\n\x0ePreviewRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"\"\n\x0cPreviewReply\x12\x12\n\nevaluation\x18\x01 \x01(\x0c\"!\n\x11StatusListRequest\x12\x0c\n\x04list\x18\x01 \x01(\t\"<\n\x0fStatusListReply\x12\x12\n\ncredential\x18\x01 \x01(\x0c\x12\x15\n\rfetched_at_ms\x18\x02 \x01(\x03\"/\n\x10\x46indRulesRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"\x1f\n\x0e\x46indRulesReply\x12\r\n\x05rules\x18\x01 \x03(\x0c\"\x1c\n\x0cProofRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"D\n\nProofReply\x12$\n\x07records\x18\x01 \x03(\x0b\x32\x13.lln.v1.ShownRecord\x12\x10\n\x08until_ms\x18\x02 \x01(\x03\"Q\n\x0bShownRecord\x12\x12\n\ncredential\x18\x01 \x01(\x0c\x12\r\n\x05\x65vent\x18\x02 \x01(\x0c\x12\x0c\n\x04salt\x18\x03 \x01(\t\x12\x11\n\tlog_index\x18\x04 \x01(\x04\"8\n\x10InclusionRequest\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\"\x1f\n\x0eInclusionReply\x12\r\n\x05proof\x18\x01 \x01(\x0c\x32\xff\x02\n\x07\x43redits\x12\x46\n\x07Preview\x12\x16.lln.v1.PreviewRequest\x1a\x14.lln.v1.PreviewReply\"\r\xf2\xd4\x18\t\n\x01\x07(\x80\x80 @\x01\x12N\n\nStatusList\x12\x19.lln.v1.StatusListRequest\x1a\x17.lln.v1.StatusListReply\"\x0c\xf2\xd4\x18\x08\n\x01\x07\x18\x01(\x80\x08\x12L\n\tFindRules\x12\x18.lln.v1.FindRulesRequest\x1a\x16.lln.v1.FindRulesReply\"\r\xf2\xd4\x18\t\n\x02\x06\x04\x18\x01(\x80 \x12?\n\x05Proof\x12\x14.lln.v1.ProofRequest\x1a\x12.lln.v1.ProofReply\"\x0c\xf2\xd4\x18\x08\n\x01\x07(\x80\x08@\x01\x12M\n\tInclusion\x12\x18.lln.v1.InclusionRequest\x1a\x16.lln.v1.InclusionReply\"\x0e\xf2\xd4\x18\n\n\x01\x07\x18\x01(\x80\x08@\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bprotos/lln/v1/credits.proto\x12\x06lln.v1\x1a\x19protos/lln/v1/rules.proto\"!\n\x0ePreviewRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"\"\n\x0cPreviewReply\x12\x12\n\nevaluation\x18\x01 \x01(\x0c\"!\n\x11StatusListRequest\x12\x0c\n\x04list\x18\x01 \x01(\t\"<\n\x0fStatusListReply\x12\x12\n\ncredential\x18\x01 \x01(\x0c\x12\x15\n\rfetched_at_ms\x18\x02 \x01(\x03\"/\n\x10\x46indRulesRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"\x1f\n\x0e\x46indRulesReply\x12\r\n\x05rules\x18\x01 \x03(\x0c\"\x1c\n\x0cProofRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"D\n\nProofReply\x12$\n\x07records\x18\x01 \x03(\x0b\x32\x13.lln.v1.ShownRecord\x12\x10\n\x08until_ms\x18\x02 \x01(\x03\"Q\n\x0bShownRecord\x12\x12\n\ncredential\x18\x01 \x01(\x0c\x12\r\n\x05\x65vent\x18\x02 \x01(\x0c\x12\x0c\n\x04salt\x18\x03 \x01(\t\x12\x11\n\tlog_index\x18\x04 \x01(\x04\"8\n\x10InclusionRequest\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\"\x1f\n\x0eInclusionReply\x12\r\n\x05proof\x18\x01 \x01(\x0c\"!\n\x10ReconcileRequest\x12\r\n\x05\x61sked\x18\x01 \x01(\x0c\"\x1e\n\x0eReconcileReply\x12\x0c\n\x04page\x18\x01 \x01(\x0c\x32\xcc\x03\n\x07\x43redits\x12\x46\n\x07Preview\x12\x16.lln.v1.PreviewRequest\x1a\x14.lln.v1.PreviewReply\"\r\xf2\xd4\x18\t\n\x01\x07(\x80\x80 @\x01\x12N\n\nStatusList\x12\x19.lln.v1.StatusListRequest\x1a\x17.lln.v1.StatusListReply\"\x0c\xf2\xd4\x18\x08\n\x01\x07\x18\x01(\x80\x08\x12L\n\tFindRules\x12\x18.lln.v1.FindRulesRequest\x1a\x16.lln.v1.FindRulesReply\"\r\xf2\xd4\x18\t\n\x02\x06\x04\x18\x01(\x80 \x12?\n\x05Proof\x12\x14.lln.v1.ProofRequest\x1a\x12.lln.v1.ProofReply\"\x0c\xf2\xd4\x18\x08\n\x01\x07(\x80\x08@\x01\x12M\n\tInclusion\x12\x18.lln.v1.InclusionRequest\x1a\x16.lln.v1.InclusionReply\"\x0e\xf2\xd4\x18\n\n\x01\x07\x18\x01(\x80\x08@\x01\x12K\n\tReconcile\x12\x18.lln.v1.ReconcileRequest\x1a\x16.lln.v1.ReconcileReply\"\x0c\xf2\xd4\x18\x08\n\x01\x07(\x80\x10@\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREDITS'].methods_by_name['Proof']._serialized_options = b'\362\324\030\010\n\001\007(\200\010@\001'
   _globals['_CREDITS'].methods_by_name['Inclusion']._loaded_options = None
   _globals['_CREDITS'].methods_by_name['Inclusion']._serialized_options = b'\362\324\030\n\n\001\007\030\001(\200\010@\001'
+  _globals['_CREDITS'].methods_by_name['Reconcile']._loaded_options = None
+  _globals['_CREDITS'].methods_by_name['Reconcile']._serialized_options = b'\362\324\030\010\n\001\007(\200\020@\001'
   _globals['_PREVIEWREQUEST']._serialized_start=66
   _globals['_PREVIEWREQUEST']._serialized_end=99
   _globals['_PREVIEWREPLY']._serialized_start=101
@@ -64,6 +66,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INCLUSIONREQUEST']._serialized_end=555
   _globals['_INCLUSIONREPLY']._serialized_start=557
   _globals['_INCLUSIONREPLY']._serialized_end=588
-  _globals['_CREDITS']._serialized_start=591
-  _globals['_CREDITS']._serialized_end=974
+  _globals['_RECONCILEREQUEST']._serialized_start=590
+  _globals['_RECONCILEREQUEST']._serialized_end=623
+  _globals['_RECONCILEREPLY']._serialized_start=625
+  _globals['_RECONCILEREPLY']._serialized_end=655
+  _globals['_CREDITS']._serialized_start=658
+  _globals['_CREDITS']._serialized_end=1118
 # @@protoc_insertion_point(module_scope)

@@ -59,6 +59,11 @@ class CreditsStub:
                 request_serializer=protos_dot_lln_dot_v1_dot_credits__pb2.InclusionRequest.SerializeToString,
                 response_deserializer=protos_dot_lln_dot_v1_dot_credits__pb2.InclusionReply.FromString,
                 _registered_method=True)
+        self.Reconcile = channel.unary_unary(
+                '/lln.v1.Credits/Reconcile',
+                request_serializer=protos_dot_lln_dot_v1_dot_credits__pb2.ReconcileRequest.SerializeToString,
+                response_deserializer=protos_dot_lln_dot_v1_dot_credits__pb2.ReconcileReply.FromString,
+                _registered_method=True)
 
 
 class CreditsServicer:
@@ -100,6 +105,14 @@ class CreditsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reconcile(self, request, context):
+        """What lies between the caller and the callee, page by page: reservations of the callee's lots by the caller, and holds
+        of the callee's cases on the caller's lots.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CreditsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -127,6 +140,11 @@ def add_CreditsServicer_to_server(servicer, server):
                     servicer.Inclusion,
                     request_deserializer=protos_dot_lln_dot_v1_dot_credits__pb2.InclusionRequest.FromString,
                     response_serializer=protos_dot_lln_dot_v1_dot_credits__pb2.InclusionReply.SerializeToString,
+            ),
+            'Reconcile': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reconcile,
+                    request_deserializer=protos_dot_lln_dot_v1_dot_credits__pb2.ReconcileRequest.FromString,
+                    response_serializer=protos_dot_lln_dot_v1_dot_credits__pb2.ReconcileReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -264,6 +282,33 @@ class Credits:
             '/lln.v1.Credits/Inclusion',
             protos_dot_lln_dot_v1_dot_credits__pb2.InclusionRequest.SerializeToString,
             protos_dot_lln_dot_v1_dot_credits__pb2.InclusionReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reconcile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lln.v1.Credits/Reconcile',
+            protos_dot_lln_dot_v1_dot_credits__pb2.ReconcileRequest.SerializeToString,
+            protos_dot_lln_dot_v1_dot_credits__pb2.ReconcileReply.FromString,
             options,
             channel_credentials,
             insecure,

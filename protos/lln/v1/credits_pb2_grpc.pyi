@@ -43,6 +43,10 @@ class CreditsStub:
     """
     Inclusion: _grpc.UnaryUnaryMultiCallable[_credits_pb2.InclusionRequest, _credits_pb2.InclusionReply]
     """That an entry stands in the callee's credits log; only to whoever knows what the entry commits to."""
+    Reconcile: _grpc.UnaryUnaryMultiCallable[_credits_pb2.ReconcileRequest, _credits_pb2.ReconcileReply]
+    """What lies between the caller and the callee, page by page: reservations of the callee's lots by the caller, and holds
+    of the callee's cases on the caller's lots.
+    """
 
 @_typing.type_check_only
 class CreditsAsyncStub(CreditsStub):
@@ -59,6 +63,10 @@ class CreditsAsyncStub(CreditsStub):
     """
     Inclusion: _aio.UnaryUnaryMultiCallable[_credits_pb2.InclusionRequest, _credits_pb2.InclusionReply]  # type: ignore[assignment]
     """That an entry stands in the callee's credits log; only to whoever knows what the entry commits to."""
+    Reconcile: _aio.UnaryUnaryMultiCallable[_credits_pb2.ReconcileRequest, _credits_pb2.ReconcileReply]  # type: ignore[assignment]
+    """What lies between the caller and the callee, page by page: reservations of the callee's lots by the caller, and holds
+    of the callee's cases on the caller's lots.
+    """
 
 class CreditsServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -102,5 +110,15 @@ class CreditsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_credits_pb2.InclusionReply, _abc.Awaitable[_credits_pb2.InclusionReply]]:
         """That an entry stands in the callee's credits log; only to whoever knows what the entry commits to."""
+
+    @_abc_1.abstractmethod
+    def Reconcile(
+        self,
+        request: _credits_pb2.ReconcileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credits_pb2.ReconcileReply, _abc.Awaitable[_credits_pb2.ReconcileReply]]:
+        """What lies between the caller and the callee, page by page: reservations of the callee's lots by the caller, and holds
+        of the callee's cases on the caller's lots.
+        """
 
 def add_CreditsServicer_to_server(servicer: CreditsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
