@@ -38,6 +38,7 @@ from node.usecases.reconciling import Reconciling
 from node.usecases.registering import Registering
 from node.usecases.relocating import Relocating
 from node.usecases.rendering import Rendering
+from node.usecases.reporting import Reporting
 from node.usecases.requesting import Requesting, Waits
 from node.usecases.reviewing import Reviewing
 from node.usecases.ruling import Ruling
@@ -128,6 +129,7 @@ class Bank:
             "case.review": self.reviewing.review,
             "ledger.audit": self.auditing.audit,
             "ledger.reconcile": self.reconciling.reconcile,
+            "ledger.counts": self.reporting.counts,
         }
 
     def receives(self) -> Mapping[str, Receives]:
@@ -148,6 +150,7 @@ class Bank:
             "learner.record": self.welcoming.receive_record,
             "learner.account": self.welcoming.receive_account,
             "learner.moved": self.relocating.hear_moved,
+            "credit.counts": self.reporting.take_in,
         }
 
     def settles(self) -> Mapping[str, Settles]:
@@ -170,6 +173,7 @@ class Bank:
             "lapsing reservations": self.lending.run,
             "expiring records": self.amending.run,
             "mirroring status lists": self.listing.run,
+            "reporting counts": self.reporting.run,
         }
 
     # --- learners ----------------------------------------------------------------------------------------------------
@@ -409,6 +413,10 @@ class Bank:
     @cached_property
     def auditing(self) -> Auditing:
         return Auditing(store=self._store, clock=self._clock, own_name=self._identity.name, keys_of=self._keys_of)
+
+    @cached_property
+    def reporting(self) -> Reporting:
+        return Reporting(store=self._store, clock=self._clock, own_name=self._identity.name, root=self._identity.root)
 
     @cached_property
     def reconciling(self) -> Reconciling:

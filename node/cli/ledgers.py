@@ -1,7 +1,11 @@
 """`lln audit|reconcile`: whether the ledger of credits holds together, and goes with that of others."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
+from federation.counts import Counts
 from node import desk
 from node.cli.asking import Asking
 from node.cli.words import clean
@@ -35,6 +39,44 @@ def reconcile(asking: Asking, peer: str) -> None:
         _print_reconciled(asking, told)
     if told.discrepancies:
         raise SystemExit(1)
+
+
+@click.command()
+@click.pass_obj
+def counts(asking: Asking) -> None:
+    """Count credit records by kind, level, rule and region; cells below ten are told to nobody else."""
+    told = asking.ask("ledger.counts", desk.Nothing(), desk.CountsShown, timeout_s=AUDIT_TIMEOUT_S)
+    if asking.as_json:
+        asking.json(told)
+        return
+    click.echo(f"{asking.word('own records')}: {told.own}")
+    for table in told.tables:
+        _print_cells(asking, table.table, table.cells, 0)
+    for below in told.below:
+        click.echo(f"\n{clean(below.node)}  {below.day}: {below.total or asking.word('fewer than ten')}")
+        _print_report(asking, below)
+    if told.below or told.parent:
+        heard = f" → {told.parent}" if told.parent else ""
+        click.echo(f"\n{asking.word('here and below')}{heard}: {told.told.total or asking.word('fewer than ten')}")
+        _print_report(asking, told.told)
+
+
+def _print_report(asking: Asking, told: Counts) -> None:
+    _print_cells(asking, "kinds", told.kinds.cells, told.kinds.withheld)
+    _print_cells(asking, "levels", told.levels.cells, told.levels.withheld)
+    _print_cells(asking, "rules", told.rules.cells, told.rules.withheld)
+    _print_cells(asking, "regions", told.regions.cells, told.regions.withheld)
+
+
+def _print_cells(asking: Asking, table: str, cells: Mapping[Any, int], withheld: int) -> None:
+    if not cells and not withheld:
+        return
+    shown = [
+        f"{clean(asking.word(name)) if table == 'kinds' else clean(name)} {amount}" for name, amount in cells.items()
+    ]
+    if withheld:
+        shown.append(f"({asking.word('left out')} {withheld})")
+    click.echo(f"  {asking.word(table)}: {' · '.join(shown)}")
 
 
 def _print_reconciled(asking: Asking, told: desk.Reconciled) -> None:

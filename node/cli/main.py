@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "convert": ("node.cli.conversions", "preview, apply, follow, decide conversions 学分转换"),
     "audit": ("node.cli.ledgers", "whether the ledger of credits holds together 账本审计"),
     "reconcile": ("node.cli.ledgers", "compare the conversions with those of another node 对账"),
+    "counts": ("node.cli.ledgers", "how many credit records there are here and below 统计"),
     "search": ("node.cli.search", "search the network 检索"),
     "log": ("node.cli.logs", "show, verify and prove logs 存证日志"),
     "outbox": ("node.cli.outbox", "what waits for other nodes, retry, drop 待发箱"),

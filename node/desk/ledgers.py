@@ -5,6 +5,7 @@ Nothing here names a person: records by their random ids, and counts that are to
 
 from typing import Final, Literal
 
+from federation.counts import Counts, TableName
 from node.desk.plain import Document, NodeNamed, Nothing, Operation
 
 # --- audit -----------------------------------------------------------------------------------------------------------
@@ -83,7 +84,31 @@ class Reconciled(Document, frozen=True, kw_only=True):
     discrepancies: tuple[DiscrepancyShown, ...]
 
 
+# --- counts ----------------------------------------------------------------------------------------------------------
+
+
+class CountTable(Document, frozen=True, kw_only=True):
+    """How this node's own records divide, exactly; for its own people."""
+
+    table: TableName
+    cells: dict[str, int]
+
+
+class CountsShown(Document, frozen=True, kw_only=True):
+    """`own`: records issued here; `below`: what children report, small cells left out; `told`: what `parent` hears.
+
+    `parent` is empty at the root, which tells nobody.
+    """
+
+    own: int
+    tables: tuple[CountTable, ...]
+    below: tuple[Counts, ...]
+    told: Counts
+    parent: str
+
+
 OPERATIONS: Final = (
     Operation(name="ledger.audit", asked=Nothing, answered=AuditTold),
     Operation(name="ledger.reconcile", asked=ReconcileAsked, answered=Reconciled),
+    Operation(name="ledger.counts", asked=Nothing, answered=CountsShown),
 )
