@@ -6,7 +6,8 @@ What lives here: wiring. What must not: a decision, files of a home (`opening.py
 
 from functools import cached_property
 
-from node.bank import Bank, Knowing
+from node.bank import Bank
+from node.bank_parts import Knowing
 from node.host.homes import last_backup_ms
 from node.host.passwords import ArgonPasswords
 from node.inbound import InboundCatalogue, InboundCredits, InboundDirectory, InboundLogs, InboundPost
