@@ -134,7 +134,7 @@ class Listing:
         now_ms = self._clock.now_ms()
         for wanted in await self._store.read(self._own_lists):
             raised = await self._store.read(partial(_raised, wanted))
-            mark = canonical.digest(canonical.encode([wanted, *sorted(raised)]))
+            mark = canonical.digest(canonical.encode({"list": wanted, "raised": sorted(raised)}))
             at_ms, before = told.get(wanted, (0, b""))
             if mark == before and now_ms - at_ms < 86_400_000:
                 continue

@@ -15,6 +15,7 @@ from federation.errors import LlnError, NotFound
 from federation.search import SearchAnswer
 from node.backups import DatabaseInPlace
 from node.storage import migrations
+from tests.crash.conversions import converting_with
 from tests.crash.world import COUNTY, KILLED, PEER_SILENT, ROOT, SCHOOL, TOWN, Arm, Broken, World
 
 TRIES = 20
@@ -323,6 +324,8 @@ JOURNEYS = (
     Journey(name="renewal, county dies", go=renewing_with(COUNTY)),
     Journey(name="moving", go=moving),
     Journey(name="replacing", go=replacing),
+    Journey(name="conversion, home and source die", go=converting_with(SCHOOL)),
+    Journey(name="conversion, receiver dies", go=converting_with(TOWN)),
     Journey(name="backup", go=backing_up),
     Journey(name="restore", go=restoring),
     Journey(name="upgrade", go=upgrading),
