@@ -90,7 +90,13 @@ async def _prepare(world: World, tag: str) -> tuple[str, list[str], str]:
     plan = await ask(SCHOOL, "credit.issue", rows=rows, by="王老师", apply=True)
     records = [one.id for one in plan.rows]
     await ask(TOWN, "rule.publish", toml=RULE, apply=True)
-    consent = await ask(
+    request = await world.until(lambda: _preview(world, learner, records), "a preview")
+    return learner, records, request
+
+
+async def _preview(world: World, learner: str, records: list[str]) -> str:
+    """Under a consent of its own: the last one is used, whether or not the receiver could be reached."""
+    consent = await world.ask(
         SCHOOL,
         "consent.give",
         learner=learner,
@@ -100,8 +106,8 @@ async def _prepare(world: World, tag: str) -> tuple[str, list[str], str]:
         records=records,
         confirmed=True,
     )
-    shown = await ask(SCHOOL, "convert.preview", learner=learner, to=TOWN, records=records, consent=consent.id)
-    return learner, records, shown.id
+    asked = {"learner": learner, "to": TOWN, "records": records, "consent": consent.id}
+    return (await world.ask(SCHOOL, "convert.preview", **asked)).id
 
 
 async def _is_converted(world: World, learner: str, request: str) -> bool:
