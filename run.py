@@ -3,10 +3,11 @@
 
     python3 run.py demo  [...]        a whole network on this machine · 在本机运行一个完整的网络
     python3 run.py test  [...]        every check and every test; with words, those go to pytest alone · 全部检查与测试
+    python3 run.py shots [DIR]        a picture of every page · 每个网页的截图
     python3 run.py bench [NAME] [...] measure against rivals and ceilings · 与同类方案对比测速
     ... --wheels DIR                  install from a folder of wheels, no network (or LLN_WHEELS=DIR) · 离线安装
 
-Words after the command are handed on to it: `demo --help`, `test --help` and `bench --help` say which it takes.
+Words after the command are handed on to it: `--help` after one says which.
 An own index or proxy: what pip reads is read (PIP_INDEX_URL, PIP_PROXY, pip.conf). Running again resumes.
 
 What lives here: the commands, and the check that Python is new enough. What must not: how `.venv` is made
@@ -23,7 +24,7 @@ from pathlib import Path
 PYTHON_MIN = (3, 11)
 NEWER_PYTHONS = ("python3.13", "python3.12", "python3.11", "python3.14")
 ROOT = Path(__file__).resolve().parent
-COMMANDS = {"demo": "node.demo", "test": "tests", "bench": "tests.benchmarks"}
+COMMANDS = {"demo": "node.demo", "test": "tests", "shots": "tests.portal.shots", "bench": "tests.benchmarks"}
 EXIT_USAGE = 2
 
 

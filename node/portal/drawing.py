@@ -4,6 +4,7 @@ What lives here: the template engine, and the style sheet and script with their 
 a page.
 """
 
+from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
@@ -57,6 +58,7 @@ def _engine() -> jinja2.Environment:
     engine.globals["static"] = static_address
     engine.globals["address_of"] = addresses.of_hit
     engine.filters["amount"] = wording.amount
+    engine.filters["base64"] = lambda text: b64encode(text.encode()).decode()
     return engine
 
 

@@ -1,10 +1,128 @@
-"""Pages of a operator, in the making.
+"""An operator's pages: how the node is, and who may do what at its pages; and the auditor's, what was done.
 
-What must not live here: decisions.
+What lives here: the same sentences as `lln status`, and forms about people. What must not: mending anything by itself.
 """
 
-from typing import Final
+from typing import Final, get_args
 
+from starlette.responses import Response
+
+from federation.errors import LlnError
+from node import desk
 from node.portal.pages import Page
+from node.portal.tables import as_csv, as_json
+from node.portal.visits import FormFaulty, Visit
+from node.ports.people import Role
 
-PAGES: Final[tuple[Page, ...]] = ()
+OPERATOR: Final[tuple[Role, ...]] = ("operator",)
+AUDITOR: Final[tuple[Role, ...]] = ("auditor",)
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+PEOPLE_SHOWN: Final = 100
+DOINGS_SHOWN: Final = 100
+DOINGS_MAX: Final = 1_000
+
+
+async def node(visit: Visit) -> Response:
+    state = await visit.ask("node.status", desk.Nothing(), desk.NodeState)
+    tree = await visit.ask("node.tree", desk.Nothing(), desk.Tree)
+    peers = await visit.ask("node.peers", desk.Nothing(), desk.Peers)
+    outbox = await visit.ask("outbox.show", desk.Nothing(), desk.Outbox)
+    below = [(one, _depth(one.name, tree.top)) for one in tree.nodes]
+    return visit.page("node.html", state=state, below=below, peers=peers.peers, outbox=outbox)
+
+
+async def node_json(visit: Visit) -> Response:
+    return visit.finish(as_json(await visit.ask("node.status", desk.Nothing(), desk.NodeState)))
+
+
+def _depth(name: str, top: str) -> int:
+    return name.removesuffix(top).count(".")
+
+
+async def people(visit: Visit) -> Response:
+    return await _people(visit)
+
+
+async def _people(visit: Visit, *, problem: str = "", link: str = "", whose: str = "", status: int = 200) -> Response:
+    persons = await visit.behind.staffing.persons(visit.query("after")[:40], PEOPLE_SHOWN + 1)
+    return visit.page(
+        "people.html",
+        status=status,
+        persons=persons[:PEOPLE_SHOWN],
+        more=persons[PEOPLE_SHOWN - 1].id if len(persons) > PEOPLE_SHOWN else "",
+        roles=ROLES,
+        problem=problem,
+        link=link,
+        whose=whose,
+    )
+
+
+async def invite(visit: Visit) -> Response:
+    """Another account: its one-time link is shown once, to be handed over."""
+    try:
+        login = _login(visit)
+        person, token = await visit.behind.staffing.invite(
+            login, visit.text("name"), _roles(visit), learner=visit.text("learner")[:64], by=visit.signed_in
+        )
+    except LlnError as refused:
+        return await _people(visit, problem=refused.zh if visit.ui == "zh" else refused.en, status=422)
+    return await _people(visit, link=f"{visit.behind.address}/setup/{token}", whose=person.owner)
+
+
+def _login(visit: Visit) -> str:
+    login = visit.text("login")
+    if not 2 <= len(login) <= 64 or any(one.isspace() or one in "/\\" for one in login):
+        raise FormFaulty("login", visit.say("people.login_shape"))
+    return login
+
+
+def _roles(visit: Visit) -> tuple[Role, ...]:
+    chosen = visit.texts("role")
+    roles = tuple(role for role in ROLES if role in chosen)
+    if not roles:
+        raise FormFaulty("role", visit.say("people.choose_role"))
+    return roles
+
+
+async def change(visit: Visit) -> Response:
+    """Roles, another link, or the end of an account."""
+    person_id, staffing = visit.request.path_params["id"], visit.behind.staffing
+    try:
+        if visit.text("do") == "link":
+            person, token = await staffing.renew_link(person_id, visit.signed_in)
+            return await _people(visit, link=f"{visit.behind.address}/setup/{token}", whose=person.owner)
+        if visit.text("do") == "close":
+            await staffing.close(person_id, visit.signed_in)
+        else:
+            await staffing.change_roles(person_id, _roles(visit), visit.signed_in)
+    except LlnError as refused:
+        return await _people(visit, problem=refused.zh if visit.ui == "zh" else refused.en, status=422)
+    return visit.go("/people")
+
+
+async def audit(visit: Visit) -> Response:
+    doings = await visit.behind.noting.latest(visit.query("after")[:60], DOINGS_SHOWN + 1)
+    more = doings[DOINGS_SHOWN - 1].id if len(doings) > DOINGS_SHOWN else ""
+    return visit.page("audit.html", doings=doings[:DOINGS_SHOWN], more=more)
+
+
+async def audit_csv(visit: Visit) -> Response:
+    doings = await visit.behind.noting.latest("", DOINGS_MAX)
+    rows = [(one.at_ms, one.name, one.state, one.about, one.outcome) for one in doings]
+    return visit.finish(as_csv("audit.csv", ("at_ms", "who", "what", "about", "outcome"), rows))
+
+
+async def audit_json(visit: Visit) -> Response:
+    return visit.finish(as_json(await visit.behind.noting.latest("", DOINGS_MAX)))
+
+
+PAGES: Final = (
+    Page(path="/node", answer=node, roles=OPERATOR, shows=True),
+    Page(path="/node.json", answer=node_json, roles=OPERATOR),
+    Page(path="/people", answer=people, roles=OPERATOR, shows=True),
+    Page(path="/people", answer=invite, roles=OPERATOR, methods=("POST",)),
+    Page(path="/people/{id}", answer=change, roles=OPERATOR, methods=("POST",)),
+    Page(path="/audit", answer=audit, roles=AUDITOR, shows=True),
+    Page(path="/audit.csv", answer=audit_csv, roles=AUDITOR),
+    Page(path="/audit.json", answer=audit_json, roles=AUDITOR),
+)

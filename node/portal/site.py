@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from federation.errors import Conflict, InvalidInput, LlnError, NotAllowed, NotFound, Unavailable
 from node.portal import (
     account_pages,
+    exchange_pages,
     help_pages,
     learner_pages,
     operator_pages,
@@ -45,6 +46,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *verify_pages.PAGES,
     *account_pages.PAGES,
     *learner_pages.PAGES,
+    *exchange_pages.PAGES,
     *registrar_pages.PAGES,
     *operator_pages.PAGES,
     *watch_pages.PAGES,

@@ -4,9 +4,7 @@ What lives here: the rows, the Protocols of their shelves and of passwords. What
 decisions about any of it. Neither a password, a token nor a code stands here, only what each is recognised by.
 """
 
-from typing import Annotated, Any, Literal, Protocol
-
-from msgspec import Meta
+from typing import Any, Literal, Protocol
 
 from node.ports.crediting import Kept, Shelf
 
@@ -14,7 +12,6 @@ Role = Literal["learner", "contributor", "reviewer", "registrar", "operator", "a
 ROLES: tuple[Role, ...] = Role.__args__  # type: ignore[attr-defined]  # typing offers no other way
 STAFF: frozenset[Role] = frozenset(("contributor", "reviewer", "registrar", "operator", "auditor"))
 PersonState = Literal["invited", "active", "closed"]
-Login = Annotated[str, Meta(min_length=2, max_length=64, pattern=r"^[^\s/\\\x00-\x1f\x7f]+$")]
 
 
 class PersonRow(Kept, frozen=True, kw_only=True):
@@ -37,6 +34,11 @@ class PersonRow(Kept, frozen=True, kw_only=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("id", self.id), ("state", self.state)]
+
+    @property
+    def known_as(self) -> str:
+        """How decisions name them: the name for people, the login because no two have the same."""
+        return f"{self.name[:40]} ({self.owner[:20]})"
 
     def has(self, *roles: Role) -> bool:
         return any(role in self.roles for role in roles)

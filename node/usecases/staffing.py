@@ -157,6 +157,21 @@ class Staffing:
         """The account is of no use any more; what was done under it stays told. Raises as `change_roles`."""
         return await self._change(person_id, by, "close", state="closed", password="", recovery=())
 
+    async def leave(self, person: PersonRow) -> None:
+        """A learner's account is erased: the login goes with it, but for the other roles it has."""
+
+        def unit(tx: Transaction) -> None:
+            held = known(tx, person.id)
+            roles = tuple(role for role in held.roles if role != "learner")
+            end_sessions(tx, held.id)
+            if roles:
+                tx.people.persons.put([msgspec.structs.replace(held, roles=roles, learner="")])
+            else:
+                tx.people.persons.drop(held.id)
+            tx.people.doings.put([self._noting.row(None, "leave", about=held.id)])
+
+        await self._store.write(unit)
+
     async def _change(self, person_id: str, by: PersonRow, did: str, **changes: object) -> PersonRow:
         def unit(tx: Transaction) -> PersonRow:
             held = known(tx, person_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.settings import Listen
+from config.settings import NO_PORTAL, Listen, Portal
 from federation.catalogue import CRITERIA, BilingualLine, Resource, ShareScope
 from federation.directory import NodeDescription
 from federation.naming import NodeName, parent_of
@@ -26,12 +26,13 @@ WAIT_S = 45.0
 
 
 class Live:
-    """A running node: `node` is its inside, `ask` what its people can do."""
+    """A running node: `node` is its inside, `ask` what its people can do, `told` what it said when it had started."""
 
     def __init__(self, node: Node, running: _Running, task: "asyncio.Task[None]") -> None:
         self.node = node
         self._running = running
         self._task = task
+        self.told = None
 
     async def ask(self, operation, **asked):
         known = OPERATIONS[operation]
@@ -82,8 +83,9 @@ class MovedClock(SystemClock):
 class Network:
     """Nodes by label path; `add` invites, joins and starts one below its parent."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, portal: Portal = NO_PORTAL) -> None:
         self.folder = folder
+        self.portal = portal
         self.live: dict[str, Live] = {}
         self.bank_clock = MovedClock()
 
@@ -92,18 +94,18 @@ class Network:
 
     async def found(self) -> None:
         described = NodeDescription(title=BilingualLine(zh="国家"), level="national", kind="authority")
-        found_home(self.folder / ROOT, ROOT, described, _listen())
+        found_home(self.folder / ROOT, ROOT, described, _listen(), self.portal)
         await self.start(ROOT)
 
-    async def add(self, name, kind="authority", level="county", *, dialable=True):
+    async def add(self, name, kind="authority", level="county", *, dialable=True, title=""):
         name = NodeName(name)
         parent = self.live[parent_of(name, ROOT)]
         made = await parent.ask(
             "invite.make",
             label=name.split(".", 1)[0],
-            description={"title": {"zh": name}, "level": level, "kind": kind},
+            description={"title": {"zh": title or name}, "level": level, "kind": kind},
         )
-        await join_home(self.folder / name, made.code, _listen(), lambda told: told)
+        await join_home(self.folder / name, made.code, _listen(), lambda told: told, self.portal)
         return await self.start(name, dialable=dialable)
 
     async def start(self, name, *, dialable=True):
@@ -165,7 +167,9 @@ async def _run(home, ready, bank_clock, *, dialable):
             if dialable:
                 node.meeting._description = msgspec.structs.replace(node.settings.node, endpoint=serving.endpoint)
             node.addresses.enrolment_endpoint = f"127.0.0.1:{running._door.port}"
-            ready.set_result(Live(node, running, None))
+            live = Live(node, running, None)
+            live.told = serving
+            ready.set_result(live)
 
         door = running._door.follow
 

@@ -1,0 +1,227 @@
+"""A small network with pages: a hub, two counties and a school, with learners, credits, rules and people in every role.
+
+What lives here: what stands behind every picture and every journey. What must not: expectations.
+"""
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import msgspec
+
+from config.settings import Portal
+from federation.catalogue import CRITERIA, Accessibility, BilingualLine, BilingualProse, Resource
+from node.usecases.signing_in import SignedIn
+from tests.support.live_nodes import ROOT, Live, Network, until
+
+HOME, RECEIVER, SCHOOL = "jiashan.lln.internal", "haining.lln.internal", "school.jiashan.lln.internal"
+PASSWORD = "江南水乡春来早得很呢啊"  # noqa: S105  # of people who do not exist
+STAFF_PASSWORD = "staff of the tests only"  # noqa: S105  # as above
+HOSTILE = "<script>alert(1)</script>'\"><img src=x onerror=alert(2)>"
+
+RULE = """
+id = "community"
+version = 1
+authority = "haining.lln.internal"
+title = { zh = "社区课程互认：嘉善课程转为海宁社区教育学分", en = "Community courses, recognised both ways" }
+valid_from = 2026-01-01
+
+[[source]]
+name = "course"
+kinds = ["other_non_formal"]
+achievements = ["urn:lln:jiashan.lln.internal:dough"]
+unit = "credit"
+issuers_within = ["lln.internal"]
+
+[[target]]
+achievement = "urn:lln:haining.lln.internal:community"
+version = 1
+title = { zh = "社区教育课程" }
+kind = "other_non_formal"
+unit = "credit"
+ratio = [1, 1]
+"""
+
+RESOURCES = (
+    ("phone", "智能手机入门：微信、挂号、防诈骗", "Smartphones for beginners", "silver_age", ("elder",), 16, 100),
+    ("wood", "水乡木雕入门：从花板到门楣", "", "hobbies_interests", ("elder", "worker"), 32, 200),
+    (
+        "care",
+        "养老护理员（初级）技能培训",
+        "Care for older people, elementary",
+        "workplace_skills",
+        ("jobseeker",),
+        60,
+        400,
+    ),
+    ("brush", "书法：楷书二十讲", "Calligraphy in twenty lessons", "hobbies_interests", ("elder", "child"), 20, None),
+    ("english", "", "English for everyday life", "continuing_education", ("worker",), 48, 300),
+)
+
+
+@dataclass
+class World:
+    """`links`: a page's address for each kind of thing; `people`: a signed-in session of each role, at HOME."""
+
+    network: Network
+    learner: str = ""
+    record: str = ""
+    consent: str = ""
+    request: str = ""
+    people: dict[str, SignedIn] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Live:
+        return self.network[HOME]
+
+    @property
+    def address(self) -> str:
+        return self.home.told.portal
+
+    def path_of(self, pattern: str) -> str:
+        """The address of a page, with things of this world filled in."""
+        filled = pattern.replace("{code}", "LLN-110").replace("{node}", HOME).replace("{id:path}", "phone")
+        filled = filled.replace("{mark}", "x").replace("{name}", "portal.css").replace("{token}", "nobody")
+        if filled.startswith("/my/requests"):
+            return filled.replace("{id}", self.request)
+        return filled.replace("{id}", self.record)
+
+
+@asynccontextmanager
+async def world(folder):
+    network = Network(folder, Portal(listen="127.0.0.1:0"))
+    try:
+        await network.found()
+        await network.add(HOME, title="嘉善县社区学院")
+        await network.add(RECEIVER, title="海宁市终身学习中心")
+        await network.add(SCHOOL, "school", "school", title="西塘成人学校")
+        made = World(network=network)
+        await fill(made)
+        yield made
+    finally:
+        await network.stop_all()
+
+
+async def fill(made: World) -> None:
+    await publish_all(made)
+    home, receiver = made.home, made.network[RECEIVER]
+    made.learner = await register(home)
+    await define(home)
+    made.record = await issue(home, "dough", "2026-05-01")
+    await issue(home, "phone", "2026-03-11")
+    await receiver.ask("rule.publish", toml=RULE, apply=True)
+    await convert(made)
+    for role in ("learner", "contributor", "reviewer", "registrar", "operator", "auditor"):
+        made.people[role] = await person(home, role, made.learner if role == "learner" else "")
+
+
+async def publish_all(made: World) -> None:
+    for at, (name, zh, en, section, audience, hours, worth) in enumerate(RESOURCES):
+        live = made.home if at % 2 == 0 else made.network[SCHOOL]
+        await publish(
+            live,
+            Resource(
+                id=name,
+                title=BilingualLine(zh=zh, en=en),
+                description=BilingualProse(zh=f"{zh or en}。线上线下结合，零基础可学，学完可登记学分。"),
+                type="online_course",
+                section=section,
+                audience=audience,
+                hours=hours,
+                credits=worth,
+                licence="CC BY 4.0",
+                provider="嘉善县社区学院" if at % 2 == 0 else "西塘成人学校",
+                accessibility=Accessibility(captions=True, large_type=at % 2 == 0),
+                ai_generated=name == "english",
+                location="https://course.example.org/" + name,
+                language="en" if not zh else "zh-Hans",
+            ),
+        )
+    hostile = Resource(
+        id="hostile",
+        title=BilingualLine(zh=HOSTILE),
+        description=BilingualProse(zh=HOSTILE),
+        type="online_course",
+        section="silver_age",
+        provider=HOSTILE,
+        contributor=HOSTILE,
+        licence=HOSTILE[:60],
+        location="javascript:alert(3)",
+    )
+    await publish(made.network[SCHOOL], hostile)
+
+    async def arrived():
+        found = await made.home.search("智能手机", scope="network")
+        near = await made.network[ROOT].search("alert", scope="network")
+        return found.hits and near.hits
+
+    await until(arrived, "the catalogue at the hub")
+
+
+async def publish(live: Live, resource: Resource) -> None:
+    rows = [{"row": 1, "resource": msgspec.to_builtins(resource)}]
+    await live.ask("resource.import", rows=rows, author="陈老师", apply=True)
+    await live.ask("resource.review", ids=[resource.id], reviewer="李老师", approve=True, criteria=list(CRITERIA))
+    done = await live.ask("resource.publish", ids=[resource.id])
+    assert [one.state for one in done.outcomes] == ["published"]
+
+
+async def register(home: Live, name="沈小满", number="2026001") -> str:
+    written = {"name": name, "student_number": number, "birth_date": "1956-03-05", "contact": "0573-0000000"}
+    return (await home.ask("learner.register", written=written)).id
+
+
+async def define(home: Live) -> None:
+    for code, zh, en, kind, hundredths in (
+        ("dough", "面塑入门", "Dough figurines", "other_non_formal", 250),
+        ("phone", "智能手机入门", "Smartphones for beginners", "other_non_formal", 100),
+        ("care", "养老护理员（初级）", "", "vocational_training", 400),
+    ):
+        await home.ask(
+            "achievement.define",
+            code=code,
+            name={"zh": zh, "en": en},
+            kind=kind,
+            credits={"unit": "credit", "hundredths": hundredths},
+        )
+
+
+async def issue(home: Live, code: str, on: str, number="2026001") -> str:
+    rows = [{"row": 2, "student_number": number, "achievement": code, "achieved_on": on}]
+    plan = await home.ask("credit.issue", rows=rows, by="王老师", apply=True)
+    assert [row.change for row in plan.rows] == ["issue"], plan
+    return plan.rows[0].id
+
+
+async def convert(made: World) -> None:
+    """One conversion, as far as it was previewed and applied for."""
+    home = made.home
+    consent = await home.ask(
+        "consent.give",
+        learner=made.learner,
+        purpose="convert",
+        fields=["records"],
+        recipient=RECEIVER,
+        records=[made.record],
+        confirmed=True,
+    )
+    preview = await home.ask(
+        "convert.preview", learner=made.learner, to=RECEIVER, records=[made.record], consent=consent.id
+    )
+    made.consent, made.request = consent.id, preview.id
+    await home.ask("convert.apply", id=preview.id)
+
+    async def converted():
+        state = await home.ask("convert.status", id=preview.id)
+        listed = await home.ask("credit.list", learner=made.learner)
+        return state.state == "converted" and set(state.results) <= {one.id for one in listed.records}
+
+    await until(converted, "the conversion")
+
+
+async def person(home: Live, role: str, learner: str = "") -> SignedIn:
+    """Somebody in one role, who has set up an account, and a session of theirs."""
+    node = home.node
+    invited, token = await node.staffing.invite(f"{role}1", f"{role}先生", [role], learner=learner)
+    password = PASSWORD if role == "learner" else STAFF_PASSWORD
+    made = await node.staffing.set_up(token, login=invited.owner, name=invited.name, password=password)
+    return await node.signing_in.begin(made.person, "sign_in")
