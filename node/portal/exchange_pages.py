@@ -24,7 +24,7 @@ OPEN: Final = frozenset(("asked", "received", "reviewing", "notice", "reserving"
 
 async def possible(visit: Visit) -> Response:
     """Rules of the network that take what this learner holds, or whose title has the words typed."""
-    records = [one for one in await own_records(visit) if one.state == "active"]
+    records = await _convertible(visit)
     text = visit.query("q").strip()[:200]
     sought = [text] if text else list(dict.fromkeys(one.achievement for one in records))[:ACHIEVEMENTS_SOUGHT]
     async with asyncio.TaskGroup() as together:
@@ -43,8 +43,8 @@ async def _rules_for(visit: Visit, text: str) -> Sequence[desk.RuleTold]:
 
 
 async def choose(visit: Visit) -> Response:
-    records = [one for one in await own_records(visit) if one.state == "active"]
-    return visit.page("convert_choose.html", to=visit.query("to")[:253], records=records, problem="")
+    to = visit.query("to")[:253]
+    return visit.page("convert_choose.html", to=to, records=await _convertible(visit), problem="")
 
 
 async def agree(visit: Visit) -> Response:
@@ -52,8 +52,7 @@ async def agree(visit: Visit) -> Response:
     chosen = await _chosen(visit)
     to = visit.text("to").lower()
     if not chosen:
-        records = [one for one in await own_records(visit) if one.state == "active"]
-        problem = visit.say("my.choose_one")
+        records, problem = await _convertible(visit), visit.say("my.choose_one")
         return visit.page("convert_choose.html", status=422, to=to, records=records, problem=problem)
     told = await _consent(visit, to, chosen, confirmed=False)
     return visit.page("convert_agree.html", to=to, records=chosen, told=told)
@@ -124,6 +123,11 @@ async def _own_request(visit: Visit, request_id: str) -> desk.RequestState:
     if state.learner != visit.signed_in.learner:
         raise NotYours
     return state
+
+
+async def _convertible(visit: Visit) -> list[desk.RecordSummary]:
+    """What is in force and, as far as this node can know, not used up."""
+    return [one for one in await own_records(visit) if one.state == "active" and one.available != 0]
 
 
 async def _chosen(visit: Visit) -> list[desk.RecordSummary]:

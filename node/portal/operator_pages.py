@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from federation.errors import LlnError
 from node import desk
+from node.portal.help_pages import faults
 from node.portal.pages import Page
 from node.portal.tables import as_csv, as_json
 from node.portal.visits import FormFaulty, Visit
@@ -28,11 +29,26 @@ async def node(visit: Visit) -> Response:
     peers = await visit.ask("node.peers", desk.Nothing(), desk.Peers)
     outbox = await visit.ask("outbox.show", desk.Nothing(), desk.Outbox)
     below = [(one, _depth(one.name, tree.top)) for one in tree.nodes]
-    return visit.page("node.html", state=state, below=below, peers=peers.peers, outbox=outbox)
+    return visit.page(
+        "node.html",
+        state=state,
+        below=below,
+        peers=peers.peers,
+        outbox=outbox,
+        in_words=lambda told: _in_words(visit, told),
+    )
 
 
 async def node_json(visit: Visit) -> Response:
     return visit.finish(as_json(await visit.ask("node.status", desk.Nothing(), desk.NodeState)))
+
+
+def _in_words(visit: Visit, told: str) -> str:
+    """An error as a peer's state tells it, `[LLN-nnn] …`, by its sentence and its code."""
+    fault = faults().get(told.partition("]")[0].lstrip("["))
+    if fault is None:
+        return told
+    return f"{fault.zh if visit.ui == 'zh' else fault.en} ({fault.code})"
 
 
 def _depth(name: str, top: str) -> int:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from config.settings import Portal
+from federation.budgets import Budgets, per_minute
 from federation.directory import NodeDescription
 from federation.errors import Unavailable
 from node.portal.border import Border
@@ -29,6 +30,7 @@ KEEP_ALIVE_S: Final = 15
 STOP_GRACE_S: Final = 2
 HEAD_BYTES_MAX: Final = 32_768
 BACKLOG: Final = 128
+LOOKS_PER_MINUTE: Final = 20
 EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # compared, and bound only where the operator says so
 
 
@@ -77,6 +79,7 @@ class PortalServer:
             is_secure=is_secure,
             shows_metrics=settings.metrics == "everybody",
             counts=lambda: border,
+            looks=Budgets(per_minute(LOOKS_PER_MINUTE)),
         )
         hosts = frozenset(host for host in (urlsplit(address).hostname,) if host)
         border = Border(build_site(behind), hosts=hosts, clock=people.clock, is_secure=is_secure)

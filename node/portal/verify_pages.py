@@ -8,6 +8,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from federation.errors import Unavailable
 from node import desk
 from node.portal.pages import Page
 from node.portal.visits import Visit
@@ -23,6 +24,12 @@ QUESTIONS: Final = {
 GOOD_OUTCOMES: Final = ("valid",)
 
 
+class TooManyChecks(Unavailable):
+    code = "LLN-1663"
+    zh = "核验的次数太多了，请过一分钟再试。"
+    en = "Too many proofs were checked from here; wait a minute."
+
+
 async def form(visit: Visit) -> Response:
     return visit.page("verify.html", text=visit.query("code")[:200], problem="")
 
@@ -31,6 +38,8 @@ async def verify(visit: Visit) -> Response:
     text, problem = await _given(visit)
     if problem:
         return visit.page("verify.html", status=422, text=visit.text("text")[:5_000], problem=visit.say(problem))
+    if not visit.behind.looks.spend(visit.address, visit.now_ms):
+        raise TooManyChecks
     verdicts = await visit.ask("credit.verify", visit.read(desk.VerifyAsked, text=text), desk.Verdicts)
     return visit.page("verdict.html", verdicts=verdicts.verdicts, questions=QUESTIONS, good=GOOD_OUTCOMES)
 

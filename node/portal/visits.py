@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from federation.budgets import Budgets
 from federation.directory import NodeDescription
 from federation.errors import InvalidInput
 from federation.short_ids import encode
@@ -71,6 +72,7 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     is_secure: bool
     shows_metrics: bool
     counts: Callable[[], Counts]
+    looks: Budgets
 
     def draw_token(self) -> str:
         return encode(self.randomness.token(TOKEN_BYTES))
@@ -122,6 +124,10 @@ class Visit:
     def upload(self, name: str) -> UploadFile | None:
         value = self.form.get(name)
         return value if isinstance(value, UploadFile) and value.filename else None
+
+    def institution(self, name: str) -> str:
+        """A node as people call it, where that is known here; its name otherwise."""
+        return wording.both(self.ui, self.node.title) if name == self.behind.name else name
 
     def may(self, *roles: Role) -> bool:
         return self.person is not None and self.person.has(*roles)

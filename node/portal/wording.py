@@ -32,9 +32,14 @@ def catalogue() -> Mapping[str, tuple[str, str]]:
 
 
 def say(ui: Ui, key: str, **values: object) -> str:
-    """A message with its values put in; raises KeyError for one that is not in the catalogue."""
-    pair = catalogue()[key]
-    return pair[0 if ui == "zh" else 1].format(**values)
+    """A message with its values put in; raises KeyError for one that is not in the catalogue.
+
+    Where a value is marked up already, the message is too, and its other values are escaped.
+    """
+    text = catalogue()[key][0 if ui == "zh" else 1]
+    if any(isinstance(value, Markup) for value in values.values()):
+        return Markup(text).format(**values)  # noqa: S704  # our own catalogue
+    return text.format(**values)
 
 
 def value_word(ui: Ui, value: str) -> str:
