@@ -58,8 +58,11 @@ _SENTENCES: Final[dict[tuple[Question, str], tuple[str, str]]] = {
         "When it was signed, the issuer was admitted to this network and the key was its own.",
     ),
     ("issuer", "unknown"): (
-        "无法证明颁发时颁发者受本网络认可，或密钥不是它的。",
-        "Nothing shows that the issuer was admitted to this network when it signed, or the key is not its own.",
+        "无法证明颁发时颁发者受本网络认可、密钥是它的。颁发者后来被暂停、撤销或更换密钥的，请索取离线证明或核验短码。",
+        (
+            "Nothing shows that the issuer was admitted when it signed, with this key. Where it was suspended, "
+            "revoked or given another key since, ask for an offline proof or a code."
+        ),
     ),
     ("issuer", "unreachable"): (
         "现在联系不上能为颁发者作证的上级。",
