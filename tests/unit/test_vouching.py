@@ -23,7 +23,7 @@ from federation.directory import (
 from federation.logs import LogId
 from federation.naming import NodeName, parent_of
 from federation.provisional import CALLERS_MAX, REGRETS_MAX, Ledger, ProvisionalCalls
-from node.usecases.vouching import Vouching
+from node.usecases.vouching import CLOCKS_APART_MS, Vouching
 from tests.support.machine import HandClock
 from tests.support.memory_store import MemoryStore
 from tests.support.small_network import new_node_key
@@ -302,3 +302,54 @@ async def test_moves_in_a_circle_end(world):
     await world.say(NodeMoved, other, to=SCHOOL)
     await world.vouching.refresh([COUNTY])
     assert world.vouching.current_name(SCHOOL) in (SCHOOL, other)
+
+
+async def test_how_a_node_stood_is_told_for_every_moment_with_the_key_of_that_time(world):
+    began = world.clock.now_ms()
+    first = world.vouching.standing_of(SCHOOL).key
+    moments = []
+    for kind, told in (
+        (NodeSuspended, {"reason": "x"}),
+        (NodeResumed, {"reason": "x"}),
+        (NodeRevoked, {"reason": "x"}),
+    ):
+        world.clock.move(s=1_000)
+        moments.append(world.clock.now_ms())
+        await world.say(kind, SCHOOL, **told)
+    world.clock.move(s=1_000)
+    moments.append(world.clock.now_ms())
+    await world.admit(SCHOOL)  # another machine, with other keys
+    await world.vouching.refresh([COUNTY])
+    second = world.vouching.standing_of(SCHOOL).key
+    assert first != second
+    suspended, resumed, revoked, replaced = moments
+    for at_ms, status, key in (
+        (began - CLOCKS_APART_MS - 1, "unknown", ""),
+        (began - CLOCKS_APART_MS, "active", first),
+        (began, "active", first),
+        (suspended - 1, "active", first),
+        (suspended, "suspended", first),
+        (resumed - 1, "suspended", first),
+        (resumed, "active", first),
+        (revoked, "revoked", first),
+        (replaced - 1, "revoked", first),
+        (replaced, "active", second),
+        (replaced + 10**9, "active", second),
+    ):
+        stood = await world.vouching.stood_at(SCHOOL, at_ms)
+        assert (stood.status, stood.key) == (status, key), at_ms - began
+
+
+async def test_those_above_a_node_count_at_that_moment_as_well(world):
+    await world.admit(FAR)
+    before = world.clock.now_ms()
+    world.clock.move(s=1_000)
+    await world.say(NodeSuspended, NEIGHBOUR, reason="x")
+    during = world.clock.now_ms()
+    world.clock.move(s=1_000)
+    await world.say(NodeResumed, NEIGHBOUR, reason="x")
+    await world.vouching.refresh([PROVINCE, NEIGHBOUR])
+    found = [(await world.vouching.stood_at(FAR, at_ms)).status for at_ms in (before, during, world.clock.now_ms())]
+    assert found == ["active", "suspended", "active"]
+    assert (await world.vouching.stood_at(NodeName("x.d.p.lln.internal"), during)).status == "unknown"
+    assert (await world.vouching.stood_at(ROOT, during)).status == "unknown"
