@@ -104,7 +104,7 @@ async def change_password(visit: Visit) -> Response:
 
 def first_page(person: PersonRow) -> str:
     """Where somebody begins: with what waits for them."""
-    for role, path in (("registrar", "/work"), ("operator", "/node"), ("auditor", "/audit"), ("learner", "/my")):
+    for role, path in (("registrar", "/desk"), ("operator", "/node"), ("auditor", "/audit"), ("learner", "/my")):
         if role in person.roles:
             return path
     return "/"

@@ -56,7 +56,7 @@ async def decide(visit: Visit) -> Response:
     except LlnError as refused:
         return await _case(visit, refused.zh if visit.ui == "zh" else refused.en)
     await visit.behind.noting.note(visit.person, "approve" if is_approved else "return", about=asked.id)
-    return visit.go("/work", done="decided")
+    return visit.go("/desk", done="decided")
 
 
 # --- issuing ---------------------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ async def issue(visit: Visit) -> Response:
     if not is_confirmed:
         return await _issue(visit, plan=planned)
     await visit.behind.noting.note(visit.person, "issue", about=planned.id)
-    return visit.go("/work/issue", done=planned.id)
+    return visit.go("/desk/issue", done=planned.id)
 
 
 async def _issue(visit: Visit, *, problem: str = "", plan: desk.PlannedCredit | None = None) -> Response:
@@ -182,12 +182,12 @@ async def give_login(visit: Visit) -> Response:
 
 
 PAGES: Final = (
-    Page(path="/work", answer=worklist, roles=REGISTRAR, shows=True),
-    Page(path="/work/cases/{id}", answer=case, roles=REGISTRAR),
-    Page(path="/work/cases/{id}", answer=decide, roles=REGISTRAR, methods=("POST",)),
-    Page(path="/work/issue", answer=issue_form, roles=REGISTRAR, shows=True),
-    Page(path="/work/issue", answer=issue, roles=REGISTRAR, methods=("POST",)),
-    Page(path="/work/learners", answer=learners, roles=REGISTRAR, shows=True),
-    Page(path="/work/learners", answer=register, roles=REGISTRAR, methods=("POST",)),
-    Page(path="/work/learners/{id}/login", answer=give_login, roles=REGISTRAR, methods=("POST",)),
+    Page(path="/desk", answer=worklist, roles=REGISTRAR, shows=True),
+    Page(path="/desk/cases/{id}", answer=case, roles=REGISTRAR),
+    Page(path="/desk/cases/{id}", answer=decide, roles=REGISTRAR, methods=("POST",)),
+    Page(path="/desk/issue", answer=issue_form, roles=REGISTRAR, shows=True),
+    Page(path="/desk/issue", answer=issue, roles=REGISTRAR, methods=("POST",)),
+    Page(path="/desk/learners", answer=learners, roles=REGISTRAR, shows=True),
+    Page(path="/desk/learners", answer=register, roles=REGISTRAR, methods=("POST",)),
+    Page(path="/desk/learners/{id}/login", answer=give_login, roles=REGISTRAR, methods=("POST",)),
 )

@@ -59,8 +59,8 @@ async def picture(page: Page, address: str, file: Path) -> None:
 
 def addresses(made: World) -> list[tuple[str, str, str]]:
     """(name, path, role) of every page that can be looked at."""
-    found = [("not-found", "/nowhere", ""), ("error", "/work?x=1", "learner")]
-    skipped = ("/static/", "/metrics", "/healthz", "/readyz", "/setup/", "/work/cases")
+    found = [("not-found", "/nowhere", ""), ("error", "/desk?x=1", "learner")]
+    skipped = ("/static/", "/metrics", "/healthz", "/readyz", "/setup/", "/desk/cases")
     for page in PAGES:
         if page.methods != ("GET",) or page.path.startswith(skipped) or page.path.endswith((".json", ".csv")):
             continue

@@ -20,7 +20,7 @@ DRAWN = [
     page
     for page in GETS
     if not page.path.endswith((".json", ".csv"))
-    and not page.path.startswith(("/static", "/healthz", "/readyz", "/metrics", "/setup", "/work/cases"))
+    and not page.path.startswith(("/static", "/healthz", "/readyz", "/metrics", "/setup", "/desk/cases"))
 ]
 REFERENCES = re.compile(
     r"<(?:script|img|link|iframe|form|source|video|audio|object|embed)\b[^>]*?(?:src|href|action)=\"([^\"]*)\""

@@ -149,13 +149,13 @@ async def test_roles_are_taken_away_at_once_and_the_last_operator_stays(made):
     login, password = await newcomer(made, "registrar")
     visitor = Visitor(made.address)
     await sign_in(visitor, login, password)
-    assert (await visitor.get("/work")).status == 200
+    assert (await visitor.get("/desk")).status == 200
     operator = Visitor(made.address, {SESSION: made.people["operator"].token})
     persons = await made.home.node.staffing.persons()
     theirs = next(one for one in persons if one.owner == login)
     changed = await operator.post(f"/people/{theirs.id}", {"do": "close"}, page="/people")
     assert changed.status == 303
-    assert (await visitor.get("/work")).status == 303
+    assert (await visitor.get("/desk")).status == 303
     own = made.people["operator"].person
     refused = await operator.post(f"/people/{own.id}", {"role": "auditor"}, page="/people")
     assert refused.status == 422
