@@ -13,7 +13,7 @@ from federation.catalogue import BilingualLine
 from federation.checkpoints import sign_checkpoint
 from federation.directory import NodeDescription
 from federation.errors import Unavailable
-from node.bank import Bank
+from node.bank import Bank, Knowing
 from node.desk import OPERATIONS
 from node.ports import PostItem
 from node.storage.sqlite_store import open_sqlite
@@ -48,6 +48,7 @@ class BankNode:
             peers=None,
             keys_of=keys_of,
             waits=_Waits,
+            knowing=Knowing(resolve=None, signatory=None),  # nobody is asked for here
         )
         self.receiving = Receiving(store=store, clock=clock, receives=self.bank.receives())
 

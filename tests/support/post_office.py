@@ -13,7 +13,7 @@ from config.settings import Settings
 from federation.catalogue import BilingualLine
 from federation.checkpoints import sign_checkpoint
 from federation.directory import NodeDescription
-from node.bank import Bank
+from node.bank import Bank, Knowing
 from node.desk import OPERATIONS
 from node.ports import PostItem
 from node.storage.sqlite_store import open_sqlite
@@ -72,6 +72,7 @@ class Branch:
             peers=_Previews(office, identity.name),
             keys_of=office.keys_of,
             waits=lambda: office,
+            knowing=Knowing(resolve=None, signatory=None),  # nobody is asked for here
         )
         self.receiving = Receiving(store=store, clock=office.clock, receives=self.bank.receives())
 
