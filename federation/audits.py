@@ -157,7 +157,8 @@ def _check_replay(record: WrittenRecord, history: Sequence[WrittenEvent], lot: L
     if again is None or list(made) != [record.id]:
         yield Fault(check="replay", subject=record.id, found="its events do not grant exactly its own lot")
     elif (again.lot.granted, again.lot.unit) != (record.hundredths, record.unit):
-        found = f"granted {written(again.lot.granted)} {again.lot.unit}, for {written(record.hundredths)} {record.unit}"
+        granted = f"{_hundredths(again.lot.granted)} {again.lot.unit}"
+        found = f"granted {granted}, for a record of {_hundredths(record.hundredths)} {record.unit}"
         yield Fault(check="replay", subject=record.id, found=found)
     elif lot is None:
         yield Fault(check="lot", subject=record.id, found="its lot is missing, or cannot be read")
@@ -168,7 +169,12 @@ def _check_replay(record: WrittenRecord, history: Sequence[WrittenEvent], lot: L
 
 def _balance_of(lot: Lot) -> str:
     numbers = (lot.granted, lot.available, lot.reserved, lot.consumed, lot.cancelled)
-    return " / ".join(map(written, numbers))
+    return " / ".join(map(_hundredths, numbers))
+
+
+def _hundredths(amount: int) -> str:
+    """An amount for people, below zero, too, where a sound ledger has none."""
+    return f"-{written(-amount)}" if amount < 0 else written(amount)
 
 
 # --- one lot ---------------------------------------------------------------------------------------------------------
@@ -193,13 +199,13 @@ def check_lot(lot: KeptLot) -> list[Fault]:
     """None below zero; consumed + reserved + cancelled <= granted."""
     kept = {"granted": lot.granted, "reserved": lot.reserved, "consumed": lot.consumed, "cancelled": lot.cancelled}
     faults = [
-        Fault(check="lot", subject=lot.id, found=f"{name} is {written(amount)}")
+        Fault(check="lot", subject=lot.id, found=f"{name} is {_hundredths(amount)}")
         for name, amount in kept.items()
         if amount < 0
     ]
     if lot.available < 0:
         used = lot.reserved + lot.consumed + lot.cancelled
-        found = f"{written(used)} used, reserved or cancelled of {written(lot.granted)} {lot.unit} granted"
+        found = f"{_hundredths(used)} used, reserved or cancelled of {_hundredths(lot.granted)} {lot.unit} granted"
         faults.append(Fault(check="lot", subject=lot.id, found=found))
     return faults
 
@@ -246,7 +252,7 @@ class Totals:
         for unit in sorted({*self.granted, *self.accounts}):
             debit = sum(self.accounts.get(unit, Counter()).values())
             if debit != self.granted[unit] or self._debits[unit] != self._credits[unit]:
-                found = f"debits {written(debit)}, credits {written(self.granted[unit])}"
+                found = f"debits {_hundredths(debit)}, credits {_hundredths(self.granted[unit])}"
                 faults.append(Fault(check="balance", subject=unit, found=found))
         return faults
 

@@ -1,7 +1,10 @@
 """Two live nodes compare what they wrote down of conversions between them; what differs is found, and named by both."""
 
+import asyncio
+
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from federation import canonical
 from federation.canonical import MalformedDocument
@@ -9,6 +12,7 @@ from federation.conversion_cases import with_hold
 from federation.credits import LotLedger
 from federation.naming import NodeName
 from federation.reconciliation import DealingsAsked, DealingsPage
+from node.cli.main import main
 from node.usecases import reconciling
 from tests.support.credit_life import COUNTY, SIBLING, convert, define, issue, publish_rule, register
 from tests.support.live_nodes import Network
@@ -124,6 +128,26 @@ async def test_another_amount_is_found(nodes):
     [found] = await both(nodes)
     assert found.difference == "terms"
     assert {found.issuer_says, found.receiver_says} == {"committed 250 credit", "committed 249 credit"}
+
+
+async def test_a_person_sees_where_the_two_do_not_agree(nodes, tmp_path):
+    async def lln(ui):
+        words = ["--home", str(tmp_path / COUNTY), "--ui", ui, "reconcile", SIBLING]
+        return await asyncio.to_thread(CliRunner().invoke, main, words)
+
+    done = await lln("en")
+    assert (done.exit_code, done.output) == (
+        0,
+        f"{SIBLING}: reservations of records issued here 2 · of records issued there 0 — good\n",
+    )
+    await nodes[SIBLING].node.store.write(lambda tx: tx.credits.cases.drop(nodes.case))
+    done = await lln("en")
+    assert done.exit_code == 1
+    assert f"✗ {nodes.case}  the issuer holds or used credits for it" in done.output
+    assert f"    {COUNTY}: committed 250 credit\n    {SIBLING}: nothing\n" in done.output
+    assert "来源机构已预占或核销" in (await lln("zh")).output
+    await nodes.stop(SIBLING)
+    assert (await lln("en")).exit_code == 3
 
 
 @pytest.mark.parametrize("after", ["elsewhere/", "cases", "lots/x", "reserved/" + "x" * 201, "cases/汉"])
