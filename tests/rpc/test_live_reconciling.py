@@ -14,7 +14,7 @@ from federation.naming import NodeName
 from federation.reconciliation import DealingsAsked, DealingsPage
 from node.cli.main import main
 from node.usecases import reconciling
-from tests.support.credit_life import COUNTY, SIBLING, convert, define, issue, publish_rule, register
+from tests.support.credit_life import COUNTY, SIBLING, convert, define, issue, publish_rule, register, until_reachable
 from tests.support.live_nodes import Network
 
 THIRD = "c.lln.internal"
@@ -33,6 +33,7 @@ async def nodes(tmp_path, monkeypatch):
         home = network[COUNTY]
         await define(home)
         learner = await register(home)
+        await until_reachable(network[SIBLING], COUNTY)
         network.records = await issue(home, *[learner] * 3)
         network.case = (await convert(home, learner, network.records[:2], SIBLING)).id
         await convert(home, learner, network.records[2:], THIRD)

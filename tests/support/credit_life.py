@@ -1,5 +1,6 @@
 """A life of credits between two live nodes, for tests that look at what it leaves behind."""
 
+from federation.errors import LlnError
 from tests.support.live_nodes import until
 
 COUNTY, SIBLING = "a.lln.internal", "b.lln.internal"
@@ -72,6 +73,7 @@ async def consent(home, learner, records, to):
 
 async def convert(home, learner, records, to, *, wanted="converted"):
     """The request's state once it is as wanted, and the derived records have come home."""
+    await until_reachable(home, to)
     agreed = await consent(home, learner, records, to)
     preview = await home.ask("convert.preview", learner=learner, to=to, records=records, consent=agreed)
     await home.ask("convert.apply", id=preview.id)
@@ -88,6 +90,18 @@ async def convert(home, learner, records, to, *, wanted="converted"):
 
     await until(arrived, "the derived records")
     return state
+
+
+async def until_reachable(node, other):
+    """A node that has just joined is known at once, and where it is dialled a moment later."""
+
+    async def answers():
+        try:
+            return await node.ask("ledger.reconcile", peer=other)
+        except LlnError:
+            return None
+
+    await until(answers, f"{other} to answer")
 
 
 async def register(home, name="沈小满", **written):
