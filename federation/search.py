@@ -31,7 +31,8 @@ PER_PROVIDER_FIRST_PAGE: Final = 3
 REQUEST_BYTES_MAX: Final = 65_536
 ANSWER_BYTES_MAX: Final = 1_048_576
 
-SearchScope = Literal["node", "siblings", "subtree", "network"]
+SearchScope = Literal["node", "siblings", "subtree", "network", "public"]
+"""`public`: the whole network, and of it only what is shared with everybody; for visitors whom nobody vouches for."""
 Outcome = Literal["ok", "empty", "partial", "timeout", "breaker_open", "denied", "stale", "unreachable"]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Frequency = Annotated[float, Meta(ge=0, le=1e12)]
@@ -40,7 +41,7 @@ Several = Meta(max_length=16)
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Several values of one filter mean any of them; several filters must all hold."""
+    """Several values of one filter mean any of them; several filters must all hold. `key`: these resources alone."""
 
     section: Annotated[tuple[Section, ...], Several] = ()
     audience: Annotated[tuple[Audience, ...], Several] = ()
@@ -48,6 +49,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     language: Annotated[tuple[Label, ...], Several] = ()
     type: Annotated[tuple[ResourceType, ...], Several] = ()
     stage: Annotated[tuple[Stage, ...], Several] = ()
+    key: Annotated[tuple[Annotated[str, Meta(max_length=400)], ...], Several] = ()
 
 
 class TermStatistics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,7 +85,7 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 def is_in_scope(publisher: NodeName, request: SearchRequest, *, root: NodeName) -> bool:
     """Whether the asker meant this publisher's resources, too; what may be seen of them is another question."""
     asker = NodeName(request.asker)
-    if request.scope == "network":
+    if request.scope in ("network", "public"):
         return True
     if request.scope == "node":
         return publisher == asker

@@ -127,6 +127,7 @@ class Reception:
             language=asked.language,
             type=asked.type,
             stage=asked.stage,
+            key=asked.key,
         )
         answer = await self._searching.search(
             SearchRequest(

@@ -98,7 +98,8 @@ class Resources(Document, frozen=True, kw_only=True):
 class SearchAsked(Document, frozen=True, kw_only=True):
     """A search as a person of this node types it; several values of one filter mean any of them.
 
-    `under`: the head of the subtree for scope `subtree`; this node where absent.
+    `under`: the head of the subtree for scope `subtree`; this node where absent. `key`: `PUBLISHER#ID` of the resources
+    wanted.
     """
 
     text: str
@@ -110,6 +111,7 @@ class SearchAsked(Document, frozen=True, kw_only=True):
     language: tuple[str, ...] = ()
     type: tuple[ResourceType, ...] = ()
     stage: tuple[Stage, ...] = ()
+    key: tuple[str, ...] = ()
     limit: Annotated[int, Meta(ge=1, le=100)] = 10
     offset: Annotated[int, Meta(ge=0, le=1_000)] = 0
     facets: bool = True

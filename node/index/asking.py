@@ -102,7 +102,8 @@ class Asked:
         if self.query.finds_nothing or not self._marks:
             return
         yield OPEN, self._over(OPEN)
-        yield RESTRICTED, self._over(RESTRICTED)
+        if self._request.scope != "public":
+            yield RESTRICTED, self._over(RESTRICTED)
 
     def sampled(self) -> Any:
         """The question over the open part, put to one document in sixteen."""
@@ -156,7 +157,7 @@ class Asked:
     def _scope(self) -> list[Clause]:
         asker = NodeName(self._request.asker)
         parent = parent_of(asker, self._root)
-        if self._request.scope == "network":
+        if self._request.scope in ("network", "public"):
             return []
         if self._request.scope == "siblings" and parent is not None:
             family = [(_SHOULD, self._raw("parent", parent)), (_SHOULD, self._raw("publisher", parent))]

@@ -59,6 +59,8 @@ class PlainIndex:
 
     async def search(self, request: SearchRequest, *, viewer: NodeName, candidates: int) -> SearchAnswer:
         marks = marks_of(viewer, root=self._root)
+        if request.scope == "public":
+            marks = marks & {"network"}
         words = request.text.split()
         counts = {word: len(self._keys_by_word.get(word, ())) for word in words}
         keys = [dict.fromkeys(self._keys_by_word.get(word, ())) for word in words]

@@ -172,7 +172,7 @@ class Searching:
     def _owner(self, request: SearchRequest) -> NodeName:
         """The lowest node whose index holds everything in the asked scope."""
         asker = NodeName(request.asker)
-        if request.scope == "network":
+        if request.scope in ("network", "public"):
             return self._root
         if request.scope == "siblings":
             return parent_of(asker, self._root) or asker

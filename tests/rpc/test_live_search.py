@@ -46,6 +46,32 @@ async def test_each_scope_finds_what_it_should_and_no_more(tmp_path):
         assert {hit.id for hit in below.hits} == {"far"}
 
 
+async def test_the_public_finds_what_is_shared_with_everybody_wherever_it_asks(tmp_path):
+    async with network(tmp_path, "county", "school-a.county") as nodes:
+        for name, titles in ((SCHOOL, "窗花 团花 灯笼 贺卡"), (COUNTY, "书签 屏风 门笺 喜字")):
+            for title, reach in zip(titles.split(), ("node", "siblings", "network", "subtree"), strict=True):
+                ancestor = COUNTY if reach == "subtree" else None
+                await nodes[name].publish(f"{reach}-1", f"剪纸{title}", reach, ancestor)
+        for name in (SCHOOL, COUNTY):
+            await until(lambda name=name: _indexed(nodes, name, name))
+            await until(lambda name=name: _indexed(nodes, ROOT, name))
+        await until(lambda: _indexed(nodes, COUNTY, SCHOOL))
+        own = await nodes[SCHOOL].search("剪纸", limit=50)
+        assert {f"{SCHOOL}#{reach}-1" for reach in ("node", "siblings", "network", "subtree")} <= {
+            h.key for h in own.hits
+        }
+        everybody = {f"{name}#network-1" for name in (SCHOOL, COUNTY)}
+        for name in (SCHOOL, COUNTY, ROOT):
+            for text in ("剪纸", "", '"剪纸"', "-书法"):
+                answer = await nodes[name].search(text, scope="public")
+                assert {hit.key for hit in answer.hits} == everybody, (name, text)
+                assert (answer.total, {one.count for one in answer.facets}) == (2, {2})
+            hidden = await nodes[name].search("", scope="public", key=[f"{SCHOOL}#node-1", f"{COUNTY}#subtree-1"])
+            assert (hidden.hits, hidden.total, hidden.facets) == ((), 0, ())
+            (one,) = (await nodes[name].search("", scope="public", key=[f"{SCHOOL}#network-1"])).hits
+            assert (one.key, one.title.zh) == (f"{SCHOOL}#network-1", "剪纸灯笼")
+
+
 async def test_nobody_asks_in_the_name_of_another(tmp_path):
     async with network(tmp_path, "county", "school-a.county", "school-b.county") as nodes:
         forged = SearchRequest(text="x", scope="node", asker=SIBLING)
