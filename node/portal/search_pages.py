@@ -56,6 +56,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     filters: dict[str, tuple[str, ...]]
     is_here: bool
+    is_public: bool
+    """Whether nobody vouches for who asks: then only what is shared with everybody is looked for."""
     page: int
 
     @classmethod
@@ -69,7 +71,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             text=visit.query("q").strip()[:1_000],
             filters={facet: values for facet, values in filters.items() if values},
-            is_here=visit.query("scope") == "node",
+            is_here=visit.person is not None and visit.query("scope") == "node",
+            is_public=visit.person is None,
             page=min(PAGES_MAX, max(1, int(page))) if page.isascii() and page.isdigit() else 1,
         )
 
@@ -82,7 +85,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.convert(
             {
                 "text": self.text,
-                "scope": "node" if here else "network",
+                "scope": "public" if self.is_public else "node" if here else "network",
                 "limit": limit,
                 "offset": min(1_000, (at - 1) * limit),
                 **self.filters,
@@ -128,7 +131,10 @@ async def search(visit: Visit) -> Response:
     done, _ = await asyncio.wait({far}, timeout=AT_ONCE_S)
     if done:
         return visit.page("search.html", asked=asked, near=None, rest=_rest(visit, asked, far.result(), ()))
-    first = asked.question(here=True, limit=NEAR_SHOWN) if asked.page == 1 else None
+    is_shown_at_once = (
+        asked.page == 1 and not asked.is_public
+    )  # there is no scope of what this node alone tells everybody
+    first = asked.question(here=True, limit=NEAR_SHOWN) if is_shown_at_once else None
     near = await visit.ask("search", first, SearchAnswer) if first else None
     before, _, after = visit.draw("search.html", asked=asked, near=near, rest=None, mark=REST_MARK).partition(REST_MARK)
     shown = tuple(hit.key for hit in near.hits) if near else ()
@@ -270,18 +276,20 @@ async def _own(visit: Visit, resource_id: str) -> tuple[Resource, Review | None]
         raise ResourceMissing(resource_id[:128]) from absent
     if row.published is None:
         raise ResourceMissing(resource_id[:128])
+    if visit.person is None and row.published.share_scope.reach != "network":
+        raise ResourceMissing(resource_id[:128])
     is_same = row.published.version == row.resource.version
     return row.published, row.review if is_same else None
 
 
 async def _elsewhere(visit: Visit, node: str, resource_id: str) -> Hit:
-    """Other nodes' resources are known by being found: by the title in the link, else by what stands in the id."""
-    for text in dict.fromkeys((visit.query("q")[:200], resource_id)):
-        asked = visit.read(desk.SearchAsked, text=text, scope="subtree", under=node, limit=100, facets=False)
-        answer = await visit.ask("search", asked, SearchAnswer)
-        for hit in answer.hits:
-            if hit.id == resource_id and hit.publisher == node:
-                return hit
+    """Other nodes' resources are known by being found, as whoever asks may see them."""
+    scope = "public" if visit.person is None else "network"
+    asked = visit.read(desk.SearchAsked, text="", scope=scope, key=(f"{node}#{resource_id}",), limit=20, facets=False)
+    answer = await visit.ask("search", asked, SearchAnswer)
+    for hit in answer.hits:
+        if hit.id == resource_id and hit.publisher == node:
+            return hit
     raise ResourceMissing(f"{node} {resource_id[:128]}")
 
 
