@@ -9,6 +9,7 @@ their documents and salts, and each is compared with what stands there.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -34,6 +35,7 @@ from federation.naming import NodeName
 from federation.postings import DEBIT_ACCOUNTS, replay
 
 ABOUT: Final = "sha256:"
+_NONE: Final = "0" * 64
 
 
 class WrittenEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,18 +105,23 @@ def _check_leaf(event: WrittenEvent, told: CreditEvent, where: str) -> Iterable[
     if not event.leaves:
         yield Fault(check="entry", subject=where, found=f"the log has no entry {event.log_index}")
     elif len(event.salt) < credit_log.SALT_BYTES_MIN or all(
-        leaf != leaf_hash(canonical.encode(_entry_of(told, event, issuer))) for issuer, leaf in event.leaves
+        leaf != leaf_hash(_entry_of(told, event, issuer)) for issuer, leaf in event.leaves
     ):
         yield Fault(check="opening", subject=where, found=f"it does not open entry {event.log_index} of the log")
 
 
-def _entry_of(told: CreditEvent, event: WrittenEvent, issuer: NodeName) -> EventCommitted:
-    return EventCommitted(
-        issuer=issuer,
-        kind=told.kind,
-        commitment=credit_log.commitment_of(event.document, event.salt),
-        day_ms=told.at_ms - told.at_ms % credit_log.DAY_MS,
-    )
+def _entry_of(told: CreditEvent, event: WrittenEvent, issuer: NodeName) -> bytes:
+    """The bytes that the log must have for an event."""
+    before, after = _around_commitment(issuer, told.kind, told.at_ms - told.at_ms % credit_log.DAY_MS)
+    return before + credit_log.commitment_of(event.document, event.salt).encode() + after
+
+
+@lru_cache(maxsize=1_024)
+def _around_commitment(issuer: NodeName, kind: EventKind, day_ms: int) -> tuple[bytes, bytes]:
+    """What stands before and after the commitment: the same for all events of a kind and a day."""
+    entry = EventCommitted(issuer=issuer, kind=kind, commitment=_NONE, day_ms=day_ms)
+    before, _, after = canonical.encode(entry).partition(_NONE.encode())
+    return before, after
 
 
 def _event_of(event: WrittenEvent) -> CreditEvent | None:

@@ -47,6 +47,7 @@ class BankNode:
             settings=Settings(node=described),
             peers=None,
             keys_of=keys_of,
+            knowing=None,
             waits=_Waits,
             knowing=Knowing(resolve=None, signatory=None),  # nobody is asked for here
         )
