@@ -31,6 +31,10 @@ class _Waits:
         raise Unavailable(item_id)
 
 
+async def _nobody(name, *_):
+    raise Unavailable(name, "nobody else is asked here")
+
+
 class BankNode:
     """One node's credit bank; `ask` is what its people can do."""
 
@@ -47,7 +51,7 @@ class BankNode:
             settings=Settings(node=described),
             peers=None,
             keys_of=keys_of,
-            knowing=None,
+            knowing=Knowing(resolve=_nobody, signatory=_nobody),
             waits=_Waits,
             knowing=Knowing(resolve=None, signatory=None),  # nobody is asked for here
         )
