@@ -53,7 +53,6 @@ class BankNode:
             keys_of=keys_of,
             knowing=Knowing(resolve=_nobody, signatory=_nobody),
             waits=_Waits,
-            knowing=Knowing(resolve=None, signatory=None),  # nobody is asked for here
         )
         self.receiving = Receiving(store=store, clock=clock, receives=self.bank.receives())
 
