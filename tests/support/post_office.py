@@ -13,7 +13,8 @@ from config.settings import Settings
 from federation.catalogue import BilingualLine
 from federation.checkpoints import sign_checkpoint
 from federation.directory import NodeDescription
-from node.bank import Bank, Knowing
+from node.bank import Bank
+from node.bank_parts import Knowing
 from node.desk import OPERATIONS
 from node.ports import PostItem
 from node.storage.sqlite_store import open_sqlite
