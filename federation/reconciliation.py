@@ -56,6 +56,7 @@ GOES_WITH: Final[Mapping[str, frozenset[str]]] = {
     "letting_go": frozenset(("nothing", "reserved", "committed", "voided", "lapsed", "given_back")),
     "let_go": frozenset(("nothing", "voided", "lapsed", "given_back")),
     "refused": frozenset(("nothing", "voided", "lapsed", "given_back")),
+    "unusable": frozenset(("nothing", "reserved", "voided", "lapsed", "given_back")),
 }
 """What the issuer may say of a hold in each state of the receiver's, while messages are still on their way."""
 FORGETTABLE: Final[frozenset[str]] = frozenset(("voided", "lapsed", "given_back"))
@@ -103,12 +104,13 @@ class Discrepancy(msgspec.Struct, frozen=True, kw_only=True):
     receiver_says: str
 
 
-def lent_line(held: HeldReservation, *, issuer: NodeName) -> Dealing:
-    """The issuer's word on a reservation."""
+def lent_line(held: HeldReservation, *, issuer: NodeName, at_ms: int) -> Dealing:
+    """The issuer's word on a reservation; one past its deadline has lapsed, whether or not that is written down yet."""
     receipt = None
     if held.state == "committed" and held.settled_at_ms is not None:
         receipt = canonical.digest(canonical.encode(receipt_of([held], issuer=issuer, at_ms=held.settled_at_ms))).hex()
-    return _line("issuer", held.reservation, held.state, receipt)
+    is_overdue = held.state == "reserved" and at_ms >= held.reservation.deadline_ms
+    return _line("issuer", held.reservation, "lapsed" if is_overdue else held.state, receipt)
 
 
 def held_line(hold: Hold) -> Dealing:

@@ -60,7 +60,7 @@ class Reconciling:
     async def answer(self, caller: NodeName, document: bytes) -> bytes:
         """A page of what lies between this node and the caller; raises MalformedDocument."""
         asked = canonical.decode(document, DealingsAsked, bytes_max=ASKED_BYTES_MAX)
-        page = await self._store.read(partial(_page, self._own_name, caller, asked.after))
+        page = await self._store.read(partial(_page, self._own_name, caller, self._clock.now_ms(), asked.after))
         return canonical.encode(page)
 
     async def reconcile(self, asked: ReconcileAsked) -> Reconciled:
@@ -84,7 +84,7 @@ class Reconciling:
         ours, theirs = _empty(), _empty()
         after, more = "", True
         while more:
-            page = await self._store.read(partial(_page, self._own_name, peer, after))
+            page = await self._store.read(partial(_page, self._own_name, peer, self._clock.now_ms(), after))
             after, more = _enter(ours, page, peer), bool(page.next)
             await asyncio.sleep(0)
         after, more = "", True
@@ -136,7 +136,7 @@ def _differences(ours: Book, theirs: Book) -> list[tuple[Side, Discrepancy]]:
 # --- this node's lines -----------------------------------------------------------------------------------------------
 
 
-def _page(own_name: NodeName, peer: NodeName, after: str, tx: Transaction) -> DealingsPage:
+def _page(own_name: NodeName, peer: NodeName, at_ms: int, after: str, tx: Transaction) -> DealingsPage:
     """What lies between this node and a peer, chapter by chapter: cases here, then lots with and without reservations
     under way. Lots that nobody ever reserved are in no chapter.
     """
@@ -144,7 +144,7 @@ def _page(own_name: NodeName, peer: NodeName, after: str, tx: Transaction) -> De
     chapter = chapter or _CHAPTERS[0]
     lines: list[Dealing] = []
     last = ""
-    for row, dealings in _rows(tx, own_name, peer, chapter, key):
+    for row, dealings in _rows(tx, own_name, peer, at_ms=at_ms, chapter=chapter, key=key):
         if lines and len(lines) + len(dealings) > LINES_MAX:
             break
         lines += dealings[:LINES_MAX]
@@ -158,7 +158,7 @@ def _page(own_name: NodeName, peer: NodeName, after: str, tx: Transaction) -> De
 
 
 def _rows(
-    tx: Transaction, own_name: NodeName, peer: NodeName, chapter: str, key: str
+    tx: Transaction, own_name: NodeName, peer: NodeName, *, at_ms: int, chapter: str, key: str
 ) -> Iterator[tuple[str, list[Dealing]]]:
     """Cases or lots after one, each with its lines."""
     if chapter == "cases":
@@ -168,4 +168,5 @@ def _rows(
     for lot in tx.credits.lots.in_state(chapter, key, ROWS_AT_ONCE):
         ledger = ledger_of(tx, lot.id)
         held = ledger.reservations if ledger else ()
-        yield lot.id, [lent_line(one, issuer=own_name) for one in held if one.reservation.receiver == peer]
+        theirs = [one for one in held if one.reservation.receiver == peer]
+        yield lot.id, [lent_line(one, issuer=own_name, at_ms=at_ms) for one in theirs]

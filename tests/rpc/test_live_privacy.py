@@ -86,7 +86,7 @@ async def live(nodes, folder):
     await publish_rule(receiver)
     await lln(folder, HOME, "learner", "import", people(folder), "--apply")
     told = await lln(folder, HOME, "credit", "issue", certificates(folder), "--as", "王老师", "--apply")
-    assert "issue: 15" in told, told
+    assert "issued: 15" in told, told
     accounts = {row["name"]: row["id"] for row in json.loads(await lln(folder, HOME, "--json", "learner", "list"))}
     learner = accounts[NAMES[0]]
     records = [row.id for row in (await home.ask("credit.list", learner=learner)).records]
@@ -103,6 +103,9 @@ async def live(nodes, folder):
     await home.ask("credit.correct", id=records[3], reason="更正", by="李", amount=200)
     index = (await home.ask("credit.show", id=records[0])).events[0].log_index
     await home.ask("log.prove", topic="credits", index=index)
+    proof = await home.ask("credit.prove", learner=learner, records=[records[4]], confirmed=True)
+    verified = await receiver.ask("credit.verify", text=f"{proof.code}@{HOME}")
+    assert [one.outcome for one in verified.verdicts] == ["valid"], verified
     await count_upwards(nodes)
     await home.node.bank.listing._bring(NEAR, {})
     await until(lambda: nodes[NEAR].node.store.read(_mirrored), "the status list to be mirrored")

@@ -28,11 +28,10 @@ ASKED = Reservation(
 )
 
 
-def lent(state="committed", asked=ASKED):
+def lent(state="committed", asked=ASKED, now_ms=500):
     at_ms = None if state == "reserved" else 500
-    return lent_line(
-        HeldReservation(reservation=asked, reserved_at_ms=1, state=state, settled_at_ms=at_ms), issuer=ISSUER
-    )
+    kept = HeldReservation(reservation=asked, reserved_at_ms=1, state=state, settled_at_ms=at_ms)
+    return lent_line(kept, issuer=ISSUER, at_ms=now_ms)
 
 
 def held(state="committed", asked=ASKED, receipt=None):
@@ -100,3 +99,8 @@ def test_a_difference_says_where_it_is_and_what_each_says():
 def test_sound_books_are_equal_in_any_order():
     others = [structs.replace(ASKED, id=f"c{number}.0.1.1", case_id=f"c{number}") for number in range(5)]
     assert differences([lent(asked=one) for one in others], [held(asked=one) for one in reversed(others)]) == []
+
+
+def test_what_is_overdue_at_the_issuer_has_lapsed():
+    assert differences([lent("reserved")], []) == ["unknown_to_receiver"]
+    assert differences([lent("reserved", now_ms=ASKED.deadline_ms)], []) == []
