@@ -159,7 +159,7 @@ class Life:
         self._wanted = False
         self._end()
 
-    async def ask(self, operation: str, kind: type[T], **asked: object) -> T:
+    async def ask(self, operation: str, kind: type[T], /, **asked: object) -> T:
         """One operation of this node's own people; raises what the node says, or PeerUnreachable when it is down."""
         if self.node is None:
             raise PeerUnreachable(self.name, "its process is down")

@@ -18,6 +18,7 @@ from node import desk
 from node.ports import ResourceRow
 from node.simulation.chance import Chance, pause_s
 from node.simulation.invariants import Acknowledged
+from node.simulation.learning import Learning
 from node.simulation.lives import Life, Surroundings
 
 PATIENCE_S: Final = 120.0
@@ -44,9 +45,11 @@ class Workload:
         self._revoked = 0
         self._to_resume: list[tuple[float, Life]] = []
         self._loop = asyncio.get_running_loop()
+        self.learning = Learning(around, chance, self._institutions)
 
     async def run(self) -> None:
-        deeds: list[Callable[[], Awaitable[str]]] = [getattr(self, f"_{name}") for name in DEEDS]
+        own = {"issue": self.learning.issue, "convert": self.learning.convert, "take back": self.learning.revoke}
+        deeds: list[Callable[[], Awaitable[str]]] = [own.get(name) or getattr(self, f"_{name}") for name in DEEDS]
         rates = [rate * len(self._institutions) for rate in DEEDS.values()]
         async with asyncio.TaskGroup() as people:
             while True:
@@ -197,6 +200,9 @@ DEEDS: Final[dict[str, float]] = {
     "resume": 0.05,
     "revoke": 0.001,
     "edit": 0.01,
+    "issue": 0.2,
+    "convert": 0.1,
+    "take back": 0.02,
 }
 """Each deed's name, and how often an hour it happens for every institution there is."""
 

@@ -192,7 +192,7 @@ class _World:
         self._malice = malice = Malice(around, plan.faults.attacks_per_hour, chance_of(plan.seed, "malice"))
         around.network.faults = plan.faults
         mishaps.skew_all()
-        workload = Workload(around, chance_of(plan.seed, "workload"))
+        self._workload = workload = Workload(around, chance_of(plan.seed, "workload"))
         async with asyncio.TaskGroup() as together:
             tasks = [together.create_task(part.run()) for part in (workload, mishaps, malice)]
             await self._pass(plan.hours * 3_600)
@@ -231,6 +231,8 @@ class _World:
         if lacking:
             raise Broken("live documents arrive where they may be seen", "; ".join(lacking))
         self._around.checker.check_all_acknowledged()
+        async for found in self._workload.learning.broken(settled.is_in_good_standing):
+            raise Broken("every ledger holds together, and goes with those of others", found)
         for life in self._around.lives.values():
             self._around.checker.reopened(life.disk)
         self._check()

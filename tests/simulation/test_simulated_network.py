@@ -11,7 +11,10 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from federation import credits as credit_bank
 from federation.logs import Entry, make_page, rows_for_page
+from federation.receipts import receipt_of
+from federation.signed_papers import sign_paper
 from federation.sync import Progress
 from node.cli.main import main
 from node.simulation.faults import QUIET, Faults, read_faults
@@ -22,6 +25,8 @@ from node.storage.post_rows import StoredInbox, StoredOutbox
 from node.usecases.accepting import Accepting
 from node.usecases.cutting import Cutting
 from node.usecases.forwarding import Forwarding
+from node.usecases.ledgering import RECEIPT_PURPOSE, Ledgering, ledger_of, lot_row
+from node.usecases.lending import Lending
 from node.usecases.receiving import _Batch
 from node.usecases.recording import append_documents
 from node.usecases.settling import next_batch
@@ -72,8 +77,11 @@ def test_how_strings_are_hashed_does_not_matter():
     words = (
         "from tests.simulation.test_simulated_network import plan, county, msgspec;"
         "from node.simulation.world import simulate;"
-        "told = simulate(msgspec.structs.replace(plan(6, hours=2.0), tree=county(9)));"
+        "from node.simulation.workload import DEEDS;"
+        "DEEDS.update({'reach': 0.5, 'issue': 2.0, 'convert': 3.0});"
+        "told = simulate(msgspec.structs.replace(plan(9, hours=2.0), tree=county(9)));"
         "assert told.counts.deeds['reach'];"
+        "assert told.counts.deeds['convert'];"
         "print(told.digest)"
     )
     told = [
@@ -249,3 +257,45 @@ def _before(work, first):
         work()
 
     return both
+
+
+LEARNING = {"issue": 3.0, "convert": 3.0, "take back": 0.3}
+
+
+def test_ledgers_hold_together_whatever_goes_wrong(monkeypatch):
+    """Far more of it than in the other simulations, and with more crashes."""
+    for deed, rate in LEARNING.items():
+        monkeypatch.setitem(DEEDS, deed, rate)
+    outcomes = [simulate(plan(seed, faults=EVERYTHING.replace("crashes*6", "crashes*20"))) for seed in (41, 42, 43)]
+    assert [(one.broken, one.found) for one in outcomes] == [("", "")] * 3
+    for deed in LEARNING:
+        assert sum(one.counts.deeds.get(deed, 0) for one in outcomes) > 0, deed
+
+
+def change_a_lot_and_write_nothing_down(ledgering, tx, row, made):
+    tx.credits.lots.put([lot_row(row, made.ledger)])
+    return row
+
+
+def give_a_receipt_and_use_nothing(lending, tx, sender, asked):
+    ledger = ledger_of(tx, asked.lot_id)
+    made = credit_bank.commit(ledger, asked.reservation_id, record_state="active", at_ms=1)
+    used = next(held for held in made.ledger.reservations if held.reservation.id == asked.reservation_id)
+    receipt = receipt_of([used], issuer=lending._identity.name, at_ms=1)
+    return sign_paper(receipt, purpose=RECEIPT_PURPOSE, signer=lending._identity)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "instead", "found"),
+    [
+        (Ledgering, "lot", change_a_lot_and_write_nothing_down, "replay"),
+        (Lending, "_commit", give_a_receipt_and_use_nothing, "reserved 250 credit, committed 250 credit"),
+    ],
+)
+def test_a_ledger_that_is_not_true_is_found_in_the_end(monkeypatch, kind, method, instead, found):
+    for deed, rate in LEARNING.items():
+        monkeypatch.setitem(DEEDS, deed, rate)
+    monkeypatch.setattr(kind, method, instead)
+    outcome = simulate(plan(44, faults="none"))
+    assert outcome.broken == "every ledger holds together, and goes with those of others"
+    assert found in outcome.found
