@@ -134,7 +134,7 @@ async def test_a_registrar_opens_an_account_and_issues_credits(chromium, made, s
         await page.get_by_label("登录账号").fill(f"qian{number}")
         await page.get_by_role("button", name="开户").click()
         assert "/setup/" in await page.locator(".note.good").inner_text()
-        await page.goto(f"{made.address}/work/issue")
+        await page.goto(f"{made.address}/desk/issue")
         await page.get_by_label("学习者").fill(number)
         await page.get_by_label("学习成果").select_option(label="养老护理员（初级） · 4 学分")
         await page.get_by_role("button", name="看看会登记什么").click()
