@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from federation.errors import Unavailable
+from federation.errors import LlnError, Unavailable
 from node import desk
 from node.portal.pages import Page
 from node.portal.visits import Visit
@@ -40,7 +40,13 @@ async def verify(visit: Visit) -> Response:
         return visit.page("verify.html", status=422, text=visit.text("text")[:5_000], problem=visit.say(problem))
     if not visit.behind.looks.spend(visit.address, visit.now_ms):
         raise TooManyChecks
-    verdicts = await visit.ask("credit.verify", visit.read(desk.VerifyAsked, text=text), desk.Verdicts)
+    try:
+        verdicts = await visit.ask("credit.verify", visit.read(desk.VerifyAsked, text=text), desk.Verdicts)
+    except LlnError as refused:
+        told = refused.zh if visit.ui == "zh" else refused.en
+        return visit.page(
+            "verify.html", status=422, text=visit.text("text")[:5_000], problem=f"{told} ({refused.code})"
+        )
     return visit.page("verdict.html", verdicts=verdicts.verdicts, questions=QUESTIONS, good=GOOD_OUTCOMES)
 
 

@@ -1,11 +1,14 @@
 """For programs that watch the node: is it there, can it serve, and how is it.
 
-What lives here: `/healthz`, `/readyz`, `/metrics`. What must not: a metric that names a person.
+What lives here: `/healthz`, `/readyz`, `/metrics`, `/.well-known/did.json`. What must not: anything that names a
+person.
 """
 
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import quote, urlsplit
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
@@ -30,6 +33,28 @@ async def ready(visit: Visit) -> Response:
     except LlnError as error:
         return visit.finish(PlainTextResponse(f"{error.code}\n", status_code=503))
     return visit.finish(PlainTextResponse("ready\n"))
+
+
+async def did_document(visit: Visit) -> Response:
+    """Who this node is to verifiers that start from its address: the same key as in its certificate and its records."""
+    state = await visit.ask("node.status", desk.Nothing(), desk.NodeState)
+    host = quote(urlsplit(visit.behind.address).netloc, safe="")
+    did = f"did:web:{host}"
+    key = {
+        "id": f"{did}#node",
+        "type": "Multikey",
+        "controller": did,
+        "publicKeyMultibase": state.key.removeprefix("did:key:"),
+    }
+    document = {
+        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
+        "id": did,
+        "alsoKnownAs": [state.key],
+        "verificationMethod": [key],
+        "assertionMethod": [key["id"]],
+    }
+    content = msgspec.json.encode(document)
+    return visit.finish(Response(content, media_type="application/did+json"))
 
 
 async def metrics(visit: Visit) -> Response:
@@ -94,4 +119,5 @@ PAGES: Final = (
     Page(path="/healthz", answer=health),
     Page(path="/readyz", answer=ready),
     Page(path="/metrics", answer=metrics),
+    Page(path="/.well-known/did.json", answer=did_document),
 )

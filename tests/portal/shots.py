@@ -7,14 +7,17 @@ import asyncio
 import shutil
 import sys
 import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count as numbers
 from pathlib import Path
 
 from playwright.async_api import Page, async_playwright
 
 from node.portal.site import PAGES
 from tests.portal.browsing import CHROMIUM, browser, sign_in_as
-from tests.support.portal_world import World, world
+from tests.support.portal_world import RECEIVER, STAFF_PASSWORD, World, world
 
+NUMBERS = numbers(1)
 SIZES = {"phone": (390, 844), "narrow": (320, 640), "desk": (1280, 900)}
 QUERIES = {"/search": "?q=入门", "/people": "", "/my/convert/choose": "?to=haining.lln.internal"}
 
@@ -44,23 +47,78 @@ async def shoot(folder: Path, place: Path) -> int:
                 context = await chromium.new_context(viewport={"width": width, "height": height}, locale="zh-CN")
                 page = await context.new_page()
                 await page.goto(f"{made.address}/?ui={ui}&display={display}")
+                before = f"{size}-{ui}-{display}"
                 for name, path, role in addresses(made):
                     await sign_in_as(context, made, role)
-                    await picture(page, made.address + path, folder / f"{size}-{ui}-{display}-{name}.png")
+                    await page.goto(made.address + path)
+                    await page.screenshot(path=folder / f"{before}-{name}.png", full_page=True)
+                    count += 1
+                async for name in steps(page, made, lambda role, here=context: sign_in_as(here, made, role)):
+                    await page.screenshot(path=folder / f"{before}-step-{name}.png", full_page=True)
                     count += 1
                 await context.close()
     return count
 
 
-async def picture(page: Page, address: str, file: Path) -> None:
-    await page.goto(address)
-    await page.screenshot(path=file, full_page=True)
+async def steps(page: Page, made: World, sign_in: Callable[[str], Awaitable[None]]) -> AsyncIterator[str]:
+    """Pages that come of sending a form: a preview, a proof and its check, a set-up, a plan, a mistake."""
+    await sign_in("learner")
+    await page.goto(f"{made.address}/my/convert/choose?to={RECEIVER}")
+    await page.locator("[name=record]").last.check()
+    await send(page)
+    yield "convert-agree"
+    await page.locator("[name=agree]").check()
+    await send(page)
+    yield "convert-preview"
+    await page.goto(f"{made.address}/my/proof")
+    await page.locator("[name=record]").first.check()
+    await page.locator("[name=record]").last.check()
+    await send(page)
+    yield "proof-agree"
+    await page.locator("[name=agree]").check()
+    await send(page)
+    yield "proof"
+    code = await page.locator(".proof-code").inner_text()
+    await sign_in("")
+    await page.goto(f"{made.address}/verify")
+    await page.locator("[name=text]").fill(code)
+    await send(page)
+    yield "verdict"
+    await page.goto(f"{made.address}/verify")
+    await page.locator("[name=text]").fill("AAAA-BBBB-CCCC-DDDD")
+    await send(page)
+    yield "verdict-unknown"
+    await page.goto(f"{made.address}/sign-in")
+    await page.locator("[name=login]").fill("nobody")
+    await page.locator("[name=password]").fill("nothing")
+    await send(page)
+    yield "sign-in-refused"
+    _, token = await made.home.node.staffing.invite(f"new{next(NUMBERS)}", "王新来", ("registrar", "reviewer"))
+    await page.goto(f"{made.address}/setup/{token}")
+    yield "set-up"
+    for name in ("password", "repeated"):
+        await page.locator(f"[name={name}]").fill(STAFF_PASSWORD)
+    await send(page)
+    yield "codes"
+    await sign_in("registrar")
+    await page.goto(f"{made.address}/desk/issue")
+    await page.locator("[name=learner]").fill("2026001")
+    await send(page)
+    yield "issue-plan"
+    await sign_in("learner")
+    await page.goto(f"{made.address}/my/data")
+    await page.locator("form[action='/my/data/erase'] button").click()
+    yield "erase"
+
+
+async def send(page: Page) -> None:
+    await page.locator("main form[method=post] button").last.click()
 
 
 def addresses(made: World) -> list[tuple[str, str, str]]:
     """(name, path, role) of every page that can be looked at."""
     found = [("not-found", "/nowhere", ""), ("error", "/desk?x=1", "learner")]
-    skipped = ("/static/", "/metrics", "/healthz", "/readyz", "/setup/", "/desk/cases")
+    skipped = ("/static/", "/metrics", "/healthz", "/readyz", "/setup/", "/.well-known")
     for page in PAGES:
         if page.methods != ("GET",) or page.path.startswith(skipped) or page.path.endswith((".json", ".csv")):
             continue

@@ -126,7 +126,7 @@ async def test_a_learner_sees_what_credits_become_before_applying(chromium, made
 async def test_a_registrar_opens_an_account_and_issues_credits(chromium, made, size, scripts):
     number = f"N{size[0]}{int(scripts)}"
     async with window(chromium, made, size, scripts=scripts, role="registrar") as page:
-        await page.goto(f"{made.address}/work")
+        await page.goto(f"{made.address}/desk")
         await page.get_by_role("link", name="学习者 开户").click()
         await page.get_by_label("姓名", exact=True).fill("钱多多")
         await page.get_by_label("学号", exact=True).fill(number)
@@ -140,6 +140,26 @@ async def test_a_registrar_opens_an_account_and_issues_credits(chromium, made, s
         await page.get_by_role("button", name="看看会登记什么").click()
         await page.get_by_role("button", name="确认登记").click()
         assert "已登记" in await page.locator(".note.good").inner_text()
+
+
+@pytest.mark.parametrize("approves", [True, False], ids=["approves", "returns"])
+async def test_a_registrar_decides_on_a_conversion_with_its_evidence_in_view(chromium, made, approves):
+    case = made.cases[1 if approves else 2]
+    async with window(chromium, made, PHONE, role="registrar") as page:
+        await page.goto(f"{made.address}/desk")
+        await page.get_by_role("link", name=f"转换申请 {case}").click()
+        told = await page.locator("main").inner_text()
+        assert "2 学分" in told
+        assert "结果一致" in told
+        if not approves:
+            await page.get_by_role("button", name="退回").click()
+            assert "请写明理由" in await page.get_by_role("alert").inner_text()
+            await page.get_by_label("理由").fill("请补交演出证明")
+        await page.get_by_role("button", name="通过" if approves else "退回").click()
+        assert "已记录您的决定" in await page.locator(".note.good").first.inner_text()
+        await page.goto(f"{made.address}/desk/cases/{case}")
+        assert "registrar先生 (registrar1)" in await page.locator("main").inner_text()
+        assert await page.get_by_role("button", name="通过").count() == 0
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])

@@ -1,5 +1,6 @@
 """Every page, in both languages and both sizes of type, for everybody who may see it and for nobody else."""
 
+import json
 import re
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ DRAWN = [
     page
     for page in GETS
     if not page.path.endswith((".json", ".csv"))
-    and not page.path.startswith(("/static", "/healthz", "/readyz", "/metrics", "/setup", "/desk/cases"))
+    and not page.path.startswith(("/static", "/healthz", "/readyz", "/metrics", "/setup", "/.well-known"))
 ]
 REFERENCES = re.compile(
     r"<(?:script|img|link|iframe|form|source|video|audio|object|embed)\b[^>]*?(?:src|href|action)=\"([^\"]*)\""
@@ -179,6 +180,13 @@ async def test_the_watchers_pages(made, visitor_of):
     names = re.findall(r"^# TYPE (\S+)", metrics.text, re.MULTILINE)
     assert len(names) == len(set(names))
     assert (await visitor.get("/metrics", x_forwarded_for="203.0.113.9")).status == 404
+
+
+async def test_whoever_starts_from_the_address_finds_the_nodes_key(made, visitor_of):
+    told = json.loads((await visitor_of().get("/.well-known/did.json")).body)
+    [key] = told["verificationMethod"]
+    assert f"did:key:{key['publicKeyMultibase']}" == made.home.node.identity.did == told["alsoKnownAs"][0]
+    assert told["id"] == "did:web:" + made.address.removeprefix("http://").replace(":", "%3A")
 
 
 async def test_strangers_names_and_oversized_requests_are_refused_at_the_border(visitor_of):

@@ -12,8 +12,7 @@ from tests.style.tree import ROOT
 PORTAL = ROOT / "node" / "portal"
 ASKED = re.compile(r"""(?:\bt\(|\bsay\(|visit\.say\()\s*"([a-z_]+\.[A-Za-z_-]+)\"""")
 ENTRIES = re.compile(
-    r'entry\("[^"]*", "([a-z_.]+)"\)|return (?:"", )?"(verify\.[a-z_]+)"|"(verify\.(?!html)[a-z_]+)"|'
-    r'"(error\.(?!html)[a-z]+)"'
+    r'entry\("[^"]*", "([a-z_.]+)"\)|"((?:verify|work|my)\.(?!html|json|csv)[a-z_]+)"|"(error\.(?!html)[a-z]+)"'
 )
 BY_VALUE = ("value", "facet", "role", "did", "relation", "status")
 ASKED_BY_PART = {

@@ -41,6 +41,30 @@ unit = "credit"
 ratio = [1, 1]
 """
 
+REVIEWED_RULE = """
+id = "opera"
+version = 1
+authority = "jiashan.lln.internal"
+title = { zh = "地方戏曲学习成果认定", en = "Local opera, recognised after review" }
+valid_from = 2026-01-01
+
+[[source]]
+name = "opera"
+achievements = ["urn:lln:haining.lln.internal:opera"]
+unit = "credit"
+
+[[target]]
+achievement = "urn:lln:jiashan.lln.internal:dough"
+version = 1
+title = { zh = "社区教育课程" }
+kind = "other_non_formal"
+unit = "credit"
+ratio = [1, 2]
+
+[review]
+reviewers = 1
+"""
+
 RESOURCES = (
     ("phone", "智能手机入门：微信、挂号、防诈骗", "Smartphones for beginners", "silver_age", ("elder",), 16, 100),
     ("wood", "水乡木雕入门：从花板到门楣", "", "hobbies_interests", ("elder", "worker"), 32, 200),
@@ -67,6 +91,7 @@ class World:
     record: str = ""
     consent: str = ""
     request: str = ""
+    cases: list[str] = field(default_factory=list)
     people: dict[str, SignedIn] = field(default_factory=dict)
 
     @property
@@ -81,6 +106,8 @@ class World:
         """The address of a page, with things of this world filled in."""
         filled = pattern.replace("{code}", "LLN-110").replace("{node}", HOME).replace("{id:path}", "phone")
         filled = filled.replace("{mark}", "x").replace("{name}", "portal.css").replace("{token}", "nobody")
+        if filled.startswith("/desk/cases"):
+            return filled.replace("{id}", self.cases[0])
         if filled.startswith("/my/requests"):
             return filled.replace("{id}", self.request)
         return filled.replace("{id}", self.record)
@@ -110,6 +137,9 @@ async def fill(made: World) -> None:
     await issue(home, "phone", "2026-03-11")
     await receiver.ask("rule.publish", toml=RULE, apply=True)
     await convert(made)
+    await home.ask("rule.publish", toml=REVIEWED_RULE, apply=True)
+    for at in range(3):
+        made.cases.append(await ask_for_review(made, at))
     for role in ("learner", "contributor", "reviewer", "registrar", "operator", "auditor"):
         made.people[role] = await person(home, role, made.learner if role == "learner" else "")
 
@@ -225,3 +255,23 @@ async def person(home: Live, role: str, learner: str = "") -> SignedIn:
     password = PASSWORD if role == "learner" else STAFF_PASSWORD
     made = await node.staffing.set_up(token, login=invited.owner, name=invited.name, password=password)
     return await node.signing_in.begin(made.person, "sign_in")
+
+
+async def ask_for_review(made: World, at: int) -> str:
+    """A learner of the other county asks HOME, whose people have to decide; the case."""
+    theirs, number = made.network[RECEIVER], f"2026{at:03}"
+    learner = await register(theirs, f"潮生{at}", number)
+    worth = {"unit": "credit", "hundredths": 400}
+    await theirs.ask("achievement.define", code="opera", name={"zh": "海宁皮影戏"}, kind="unformatted", credits=worth)
+    record = await issue(theirs, "opera", "2026-04-02", number)
+    agreed = {"learner": learner, "purpose": "convert", "fields": ["records"], "recipient": HOME, "records": [record]}
+    consent = await theirs.ask("consent.give", **agreed, confirmed=True)
+    preview = await theirs.ask("convert.preview", learner=learner, to=HOME, records=[record], consent=consent.id)
+    await theirs.ask("convert.apply", id=preview.id)
+
+    async def waits():
+        listed = await made.home.ask("case.list", state="reviewing")
+        return preview.id in {one.id for one in listed.cases}
+
+    await until(waits, "the case")
+    return preview.id
