@@ -229,7 +229,12 @@ class Node(Parts):
             forwarding=self.forwarding,
             clearing=Clearing(store=self.store, clock=self.clock, settles=self.settles, hurry=self.posting.hurry),
             open_door=lambda: self.open_door(),  # noqa: PLW0108  # the door is set when the node is served
-            additional=self.bank.doing(),
+            additional={
+                **self.bank.doing(),
+                "person.invite": self.staffing.add,
+                "person.link": self.staffing.link,
+                "person.list": self.staffing.list_persons,
+            },
         )
 
     @cached_property

@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "backup": ("node.cli.backups", "everything of the node in one file 备份"),
     "restore": ("node.cli.backups", "make a home from a backup 恢复"),
     "resource": ("node.cli.resources", "import, review, publish, withdraw, show, list 资源"),
+    "person": ("node.cli.people", "accounts at the web pages: add, link, list 网页账号"),
     "learner": ("node.cli.learners", "register, import, show, move, export, erase accounts 学习账户"),
     "consent": ("node.cli.consents", "give, list, withdraw consents 授权同意"),
     "achievement": ("node.cli.credits", "define, list, recognise learning outcomes 学习成果"),

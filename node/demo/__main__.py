@@ -16,12 +16,14 @@ from typing import Final
 
 import msgspec
 
+from config.settings import Portal
 from federation.catalogue import Resource
 from federation.errors import LlnError
 from federation.naming import NodeName
 from federation.search import SearchAnswer
 from node.demo.credits import CreditJourney, travel
 from node.demo.federation import Federation
+from node.demo.people import settle
 from node.demo.plan import ROOT, Question, read_catalogue_file, read_own_catalogue, read_questions, read_tree
 from node.demo.tour import AskedSearch, ask_questions, await_copies, load, questions_about
 
@@ -58,7 +60,7 @@ async def _demonstrate(options: argparse.Namespace) -> int:
     started = time.monotonic()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="lln-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
-    federation = Federation(folder.resolve(), read_tree(), told=_line)
+    federation = Federation(folder.resolve(), read_tree(), told=_line, portal=Portal(listen="127.0.0.1:0"))
     stopped = _when_stopped()
     try:
         touring = asyncio.ensure_future(_tour(federation, options, started))  # ended by the lines below
@@ -71,6 +73,7 @@ async def _demonstrate(options: argparse.Namespace) -> int:
         all_held = touring.result()
         if not options.once:
             _what_next(federation)
+            await settle(federation, _line)
             await stopped
         return 0 if all_held else 1
     finally:
@@ -163,7 +166,7 @@ def _what_next(federation: Federation) -> None:
     _line("\n联盟正在运行，按 Ctrl-C 停止。The federation keeps running; Ctrl-C stops it.")
     for node in federation.nodes:
         serving = federation.serving(node.name)
-        _line(f"  {node.name:44} {serving.endpoint if serving else ''}")
+        _line(f"  {node.name:44} {serving.endpoint if serving else '':16} {serving.portal if serving else ''}")
     _line("\n试一试 things to try:")
     for home, words in (
         (federation.home(school), "search 木雕"),

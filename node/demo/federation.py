@@ -8,12 +8,14 @@ import secrets
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
-from config.settings import Listen
+from config.settings import NO_PORTAL, Listen, Portal
+from federation.directory import NodeDescription
 from federation.errors import Unavailable
 from federation.naming import NodeName
 from node import desk
@@ -43,9 +45,13 @@ class NodeDidNotStart(Unavailable):
 class Federation:
     """All nodes of a demonstration under one folder; `stop` ends every process that `start` began."""
 
-    def __init__(self, folder: Path, nodes: Sequence[PlannedNode], told: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, nodes: Sequence[PlannedNode], told: Callable[[str], None], portal: Portal = NO_PORTAL
+    ) -> None:
+        """`portal`: where each node's pages are listened for."""
         self._folder = folder
         self.nodes = nodes
+        self._portal = portal
         self._told = told
         self._processes: dict[NodeName, asyncio.subprocess.Process] = {}
         self._desks: dict[NodeName, DeskClient] = {}
@@ -104,7 +110,7 @@ class Federation:
             description = msgspec.structs.replace(node.description, endpoint=endpoint)
             home = self.home(node.name)
             if node.parent is None:
-                found_home(home, ROOT, description, listen)
+                found_home(home, ROOT, description, listen, self._portal)
             else:
                 await self._join(node, home, listen, endpoint)
             await self._serve(node.name, home)
@@ -114,7 +120,8 @@ class Federation:
         assert node.parent is not None, node.name  # noqa: S101  # the root is founded, not joined
         invited = desk.InviteAsked(label=node.name.split(".", 1)[0], description=node.description)
         made = await self.ask(node.parent, "invite.make", invited, desk.InviteMade)
-        await join_home(home, made.code, listen, lambda told: msgspec.structs.replace(told, endpoint=endpoint))
+        refined: Callable[[NodeDescription], NodeDescription] = partial(msgspec.structs.replace, endpoint=endpoint)
+        await join_home(home, made.code, listen, refined, self._portal)
 
     async def _serve(self, name: NodeName, home: Path) -> None:
         log = (home / "node.log").open("wb")

@@ -6,7 +6,7 @@ them. What must not live here: how any of it is done (`node/usecases`), or words
 
 from typing import Final
 
-from node.desk import conversions, credits, learners, ledgers, logs, nodes, outbox, resources, rules  # noqa: A004  # the field's word
+from node.desk import conversions, credits, learners, ledgers, logs, nodes, outbox, people, resources, rules  # noqa: A004  # the field's word
 from node.desk.conversions import (
     CaseNamed,
     CaseReviewAsked,
@@ -130,6 +130,7 @@ from node.desk.outbox import (
     OutboxNode,
     OutboxRetryAsked,
 )
+from node.desk.people import PersonAsked, PersonLine, PersonLink, PersonNamed, Persons, PersonsAsked
 from node.desk.plain import (
     Document,
     Limit,
@@ -175,6 +176,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         *logs.OPERATIONS,
         *nodes.OPERATIONS,
         *outbox.OPERATIONS,
+        *people.OPERATIONS,
         *resources.OPERATIONS,
         *rules.OPERATIONS,
     )
@@ -267,6 +269,12 @@ __all__ = [
     "PeerState",
     "Peers",
     "Person",
+    "PersonAsked",
+    "PersonLine",
+    "PersonLink",
+    "PersonNamed",
+    "Persons",
+    "PersonsAsked",
     "PingAsked",
     "PingTold",
     "PlannedCredit",

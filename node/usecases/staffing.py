@@ -11,9 +11,10 @@ import msgspec
 
 from federation.errors import Conflict, NotAllowed, NotFound
 from federation.short_ids import ID_BYTES, encode, write_id
+from node.desk.people import PersonAsked, PersonLine, PersonLink, PersonNamed, Persons, PersonsAsked
 from node.ports import Clock, Randomness, Store, Transaction
 from node.ports.people import Passwords, PersonRow, Role, SessionRow
-from node.usecases.noting import Noting, by_login, end_sessions, fold_login, known, mark_of
+from node.usecases.noting import Noting, PersonUnknown, by_login, end_sessions, fold_login, known, mark_of
 
 TOKEN_BYTES: Final = 20
 RECOVERY_CODES: Final = 8
@@ -100,7 +101,7 @@ class Staffing:
         await self._store.write(unit)
         return person, token
 
-    async def renew_link(self, person_id: str, by: PersonRow) -> tuple[PersonRow, str]:
+    async def renew_link(self, person_id: str, by: PersonRow | None) -> tuple[PersonRow, str]:
         """Another set-up link for somebody who lost theirs, or their password; their sessions end."""
         token = self._draw_token()
 
@@ -114,6 +115,30 @@ class Staffing:
             return person
 
         return await self._store.write(unit), token
+
+    # --- what is asked at the desk -----------------------------------------------------------------------------------
+
+    async def add(self, asked: PersonAsked) -> PersonLink:
+        person, token = await self.invite(asked.login, asked.name, asked.roles, learner=asked.learner)
+        return PersonLink(login=person.owner, path=f"/setup/{token}")
+
+    async def link(self, asked: PersonNamed) -> PersonLink:
+        """Raises PersonUnknown."""
+        found = await self._store.read(lambda tx: by_login(tx, fold_login(asked.login)))
+        if found is None:
+            raise PersonUnknown(asked.login)
+        person, token = await self.renew_link(found.id, None)
+        return PersonLink(login=person.owner, path=f"/setup/{token}")
+
+    async def list_persons(self, asked: PersonsAsked) -> Persons:
+        rows = await self.persons(asked.after, asked.limit + 1)
+        lines = [
+            PersonLine(id=one.id, login=one.owner, name=one.name, state=one.state, roles=one.roles, learner=one.learner)
+            for one in rows[: asked.limit]
+        ]
+        return Persons(persons=tuple(lines), more=len(rows) > asked.limit)
+
+    # --- setting up --------------------------------------------------------------------------------------------------
 
     async def invited(self, token: str) -> PersonRow:
         """Whose set-up link this is; raises SetupEnded."""

@@ -1,0 +1,111 @@
+"""Sample people of the demonstration: one for each role, with something to do, on this machine alone.
+
+What lives here: who they are, and setting their accounts up as they would, over the pages. What must not: any way past
+a set-up link; a real node has no sample people.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Callable
+from http.cookiejar import CookieJar
+from typing import Final
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
+
+import msgspec
+
+from federation.amounts import Amount
+from federation.catalogue import BilingualLine
+from federation.errors import Unavailable
+from federation.naming import NodeName
+from federation.persons import Written
+from federation.timestamps import day_in_china
+from node import desk
+from node.demo.federation import Federation
+from node.demo.plan import full_name
+from node.host.clock import SystemClock
+from node.ports.people import Role
+
+PLACE: Final = full_name("jinshan.shanghai")
+PAGE_TIMEOUT_S: Final = 20.0
+WORDS: Final = ("青", "山", "绿", "水", "春", "风", "秋", "月", "松", "竹", "兰", "桥", "江", "湖", "云", "田")
+PEOPLE: Final[tuple[tuple[str, str, tuple[Role, ...], str], ...]] = (
+    ("shen", "沈小满", ("learner",), "看学分、转换、打印证明 see, convert and prove credits"),
+    ("wang", "王老师", ("registrar",), "待办、开户、登记学分 decide, open accounts, issue credits"),
+    ("guan", "管系统", ("operator",), "节点状况、人员与角色 this node, people and roles"),
+    ("shenji", "沈审计", ("auditor",), "操作记录 who did what"),
+)
+ACHIEVEMENTS: Final = (
+    ("phone", BilingualLine(zh="智能手机入门", en="Smartphones for beginners"), 100),
+    ("brush", BilingualLine(zh="书法：楷书", en="Calligraphy"), 200),
+)
+_TOKEN: Final = re.compile(r'name="form_token" value="([0-9a-f]+)"')
+
+
+class SamplePersonRefused(Unavailable):
+    code = "LLN-1678"
+    zh = "演示中的示例人员没有设置成功。请看该节点目录里的 node.log。"
+    en = "A sample person of the demonstration could not be set up. See node.log in that node's directory."
+
+
+class SamplePeople(msgspec.Struct, frozen=True, kw_only=True):
+    """Where they sign in, and with what: one password for all, drawn anew for each demonstration."""
+
+    address: str
+    password: str
+
+
+async def settle(federation: Federation, told: Callable[[str], None]) -> SamplePeople | None:
+    """A learner with credits, and staff; None where the tree has not the place for them, or it has no pages."""
+    serving = federation.serving(PLACE) if any(node.name == PLACE for node in federation.nodes) else None
+    if serving is None or not serving.portal:
+        return None
+    password = "".join(secrets.choice(WORDS) for _ in range(12))
+    learner = await _learner(federation, PLACE)
+    for login, name, roles, _ in PEOPLE:
+        asked = desk.PersonAsked(login=login, name=name, roles=roles, learner=learner if "learner" in roles else "")
+        link = await federation.ask(PLACE, "person.invite", asked, desk.PersonLink)
+        await asyncio.to_thread(_set_up, f"{serving.portal}{link.path}", login, name, password)
+    told(f"\n网页 the pages: {serving.portal}")
+    told(f"  密码都是 everybody's password: {password}")
+    for login, name, _, does in PEOPLE:
+        told(f"  {login:8} {name}  {does}")
+    return SamplePeople(address=serving.portal, password=password)
+
+
+async def _learner(federation: Federation, place: NodeName) -> str:
+    """An account with two records."""
+    written = Written(name="沈小满", student_number="DEMO-1", birth_date="1956-03-05")
+    shown = await federation.ask(place, "learner.register", desk.RegisterAsked(written=written), desk.LearnerShown)
+    today = day_in_china(SystemClock().now_ms())
+    rows = []
+    for row, (code, name, hundredths) in enumerate(ACHIEVEMENTS, start=1):
+        defined = desk.AchievementAsked(
+            code=code, name=name, kind="other_non_formal", credits=Amount(hundredths=hundredths, unit="credit")
+        )
+        await federation.ask(place, "achievement.define", defined, desk.AchievementDefined)
+        rows.append(desk.CreditRow(row=row, learner=shown.id, achievement=code, achieved_on=today))
+    await federation.ask(
+        place, "credit.issue", desk.IssueAsked(rows=tuple(rows), by="王老师", apply=True), desk.IssuePlan
+    )
+    return shown.id
+
+
+def _set_up(link: str, login: str, name: str, password: str) -> None:
+    """Open a set-up link and send its form, as a person would."""
+    opener = build_opener(HTTPCookieProcessor(CookieJar()))
+    found = _TOKEN.search(_fetch(opener, Request(link)))  # noqa: S310  # our own node, on loopback
+    fields = {"form_token": found[1] if found else "", "login": login, "name": name, "password": password}
+    body = urlencode({**fields, "repeated": password}).encode()
+    origin = "/".join(link.split("/", 3)[:3])
+    _fetch(opener, Request(link, data=body, headers={"Origin": origin}))  # noqa: S310  # as above
+
+
+def _fetch(opener: OpenerDirector, asked: Request) -> str:
+    try:
+        with opener.open(asked, timeout=PAGE_TIMEOUT_S) as reply:
+            return str(reply.read().decode())
+    except (URLError, OSError) as refused:
+        raise SamplePersonRefused(asked.host, str(refused)) from refused
