@@ -209,7 +209,7 @@ async def test_nothing_but_the_small_files_is_handed_out(visitor_of, path):
 
 async def test_the_network_answers_in_the_same_page_when_it_is_slow(made, visitor_of, monkeypatch):
     monkeypatch.setattr(search_pages, "AT_ONCE_S", 0.0)
-    answer = await visitor_of().get("/search?q=" + "%E5%85%A5%E9%97%A8")
+    answer = await visitor_of("learner").get("/search?q=" + "%E5%85%A5%E9%97%A8")
     assert answer.status == 200
     near, _, rest = answer.text.partition('class="note waiting"')
     assert "智能手机入门" in near
