@@ -110,21 +110,23 @@ async def test_what_grpc_itself_sends_again_is_not_carried_out_again(tree):
 
     async with WireThatBreaks(tree.district.endpoint) as wire:
 
-        async def breaks_the_wire(caller, name, hops_left):
+        async def breaks_the_wire(caller, name, hops_left, at_ms):
             asked.append(name)
             wire.cut()
-            return await honest(caller, name, hops_left)
+            return await honest(caller, name, hops_left, at_ms)
 
         tree.district.behind.resolve = breaks_the_wire
         policy = {"maxAttempts": 4, "initialBackoff": "0.05s", "maxBackoff": "0.1s", "backoffMultiplier": 1}
         config = {"methodConfig": [{"name": [{}], "retryPolicy": policy | {"retryableStatusCodes": ["UNAVAILABLE"]}}]}
         options = (("grpc.enable_retries", 1), ("grpc.service_config", json.dumps(config)))
         again = Forger(tree.school, tree.district, endpoint=wire.endpoint, options=options)
-        told = await again.send(RESOLVE, PAYLOAD)
+        try:
+            told = await again.send(RESOLVE, PAYLOAD)
+        finally:
+            tree.district.behind.resolve = honest
+            await again.close()
         assert told.code == ReplayedCall.code  # of the second attempt
         assert asked == ["lln.internal"]
-        await again.close()
-    tree.district.behind.resolve = honest
 
 
 class WireThatBreaks:

@@ -46,7 +46,7 @@ def given_out(part, tx, count):
     slots = []
     for _ in range(count):
         slot = part._take_slot(tx)
-        row = SlotRow(id=issuing._slot_key(slot), owner=str(len(slots)), list=slot.list, index=slot.index)
+        row = SlotRow(id=issuing.slot_key(slot), owner=str(len(slots)), list=slot.list, index=slot.index)
         assert tx.credits.slots.add(row), "a place is given out once"
         slots.append(slot)
     return slots
