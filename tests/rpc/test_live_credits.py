@@ -77,7 +77,7 @@ async def test_a_record_is_converted_at_a_sibling_once(network):
         days=30,
         confirmed=True,
     )
-    preview = await home.ask("convert.preview", learner=learner, to=SIBLING, records=[record], consent=consent.id)
+    preview = await home.preview(learner=learner, to=SIBLING, records=[record], consent=consent.id)
     [grant] = preview.evaluation.grants
     assert [credit.amount for credit in grant.credits] == [250]
     await home.ask("convert.apply", id=preview.id)
@@ -112,7 +112,7 @@ async def asked_of(home, receiver, learner, record):
         days=30,
         confirmed=True,
     )
-    return await home.ask("convert.preview", learner=learner, to=receiver, records=[record], consent=consent.id)
+    return await home.preview(learner=learner, to=receiver, records=[record], consent=consent.id)
 
 
 async def test_of_two_receivers_that_race_for_one_lot_one_converts_and_the_other_is_told_why(network):

@@ -74,9 +74,7 @@ async def previewed(home, learner, record, to, programme=""):
         days=30,
         confirmed=True,
     )
-    return await home.ask(
-        "convert.preview", learner=learner, to=to, records=[record], consent=consent.id, programme=programme
-    )
+    return await home.preview(learner=learner, to=to, records=[record], consent=consent.id, programme=programme)
 
 
 async def ended(home, request_id, *states):

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from click.testing import CliRunner
 
-from federation.errors import LlnError
 from node.cli.main import main
 from tests.rpc.test_live_credits import RULE, learner_with_record
 from tests.support.live_nodes import Network, until
@@ -52,20 +51,6 @@ async def consented(home, learner, to, purpose="transfer", **said):
     said = {"every_record": True, "fields": ["records"], "days": 5} | said
     given = await home.ask("consent.give", learner=learner, purpose=purpose, recipient=to, confirmed=True, **said)
     return given.id
-
-
-async def previewed(home, **asked):
-    """A preview, as soon as the hub has heard where the receiver is dialled."""
-
-    async def answer():
-        try:
-            return await home.ask("convert.preview", **asked)
-        except LlnError as error:
-            if "LLN-2503" not in str(error):
-                raise
-            return None
-
-    return await until(answer, "a way to the receiver")
 
 
 async def typed(network, name, *words, code=0):
@@ -150,7 +135,7 @@ async def test_a_conversion_under_way_holds_the_move_up_until_it_ends(network):
     reviewed = RULE.replace("b.lln.internal", OTHER) + "\n[review]\nreviewers = 1\n"
     await receiver.ask("rule.publish", toml=reviewed, apply=True)
     convert = await consented(old, learner, OTHER, "convert", uses="many")
-    preview = await previewed(old, learner=learner, to=OTHER, records=[record], consent=convert)
+    preview = await old.preview(learner=learner, to=OTHER, records=[record], consent=convert)
     await old.ask("convert.apply", id=preview.id)
     account = (await new.ask("learner.register", written={"name": "沈小满", "birth_date": "1961-03-05"})).id
     code = (await new.ask("learner.welcome", learner=account, node=OLD)).code
@@ -172,5 +157,5 @@ async def test_a_conversion_under_way_holds_the_move_up_until_it_ends(network):
     await until(arrived, "the account")
     assert await new.ask("credit.balance", learner=account) == before
     again = await consented(new, account, OTHER, "convert", uses="many")
-    preview = await previewed(new, learner=account, to=OTHER, records=[record], consent=again)
+    preview = await new.preview(learner=account, to=OTHER, records=[record], consent=again)
     assert [one.code for one in preview.evaluation.refusals] == ["already_consumed"]

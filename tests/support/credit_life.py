@@ -75,7 +75,7 @@ async def convert(home, learner, records, to, *, wanted="converted"):
     """The request's state once it is as wanted, and the derived records have come home."""
     await until_reachable(home, to)
     agreed = await consent(home, learner, records, to)
-    preview = await home.ask("convert.preview", learner=learner, to=to, records=records, consent=agreed)
+    preview = await home.preview(learner=learner, to=to, records=records, consent=agreed)
     await home.ask("convert.apply", id=preview.id)
 
     async def ended():

@@ -11,6 +11,7 @@ import msgspec
 from config.settings import NO_PORTAL, Listen, Portal
 from federation.catalogue import CRITERIA, BilingualLine, Resource, ShareScope
 from federation.directory import NodeDescription
+from federation.errors import LlnError
 from federation.naming import NodeName, parent_of
 from federation.search import SearchAnswer
 from federation.timestamps import to_ms
@@ -53,6 +54,19 @@ class Live:
         await self.ask("resource.review", ids=[resource_id], reviewer="b", approve=True, criteria=list(CRITERIA))
         done = await self.ask("resource.publish", ids=[resource_id])
         assert [one.state for one in done.outcomes] == ["published"]
+
+    async def preview(self, **asked):
+        """Of a conversion, as soon as the hub has heard where the receiver is dialled."""
+
+        async def answer():
+            try:
+                return await self.ask("convert.preview", **asked)
+            except LlnError as error:
+                if "LLN-2503" not in str(error):
+                    raise
+                return None
+
+        return await until(answer, "a way to the receiver")
 
     async def search(self, text, **asked) -> SearchAnswer:
         return await self.ask("search", text=text, **asked)

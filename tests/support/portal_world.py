@@ -234,9 +234,7 @@ async def convert(made: World) -> None:
         records=[made.record],
         confirmed=True,
     )
-    preview = await home.ask(
-        "convert.preview", learner=made.learner, to=RECEIVER, records=[made.record], consent=consent.id
-    )
+    preview = await home.preview(learner=made.learner, to=RECEIVER, records=[made.record], consent=consent.id)
     made.consent, made.request = consent.id, preview.id
     await home.ask("convert.apply", id=preview.id)
 
@@ -266,7 +264,7 @@ async def ask_for_review(made: World, at: int) -> str:
     record = await issue(theirs, "opera", "2026-04-02", number)
     agreed = {"learner": learner, "purpose": "convert", "fields": ["records"], "recipient": HOME, "records": [record]}
     consent = await theirs.ask("consent.give", **agreed, confirmed=True)
-    preview = await theirs.ask("convert.preview", learner=learner, to=HOME, records=[record], consent=consent.id)
+    preview = await theirs.preview(learner=learner, to=HOME, records=[record], consent=consent.id)
     await theirs.ask("convert.apply", id=preview.id)
 
     async def waits():
