@@ -123,6 +123,14 @@ def issued_at_ms(certificate: bytes) -> int:
     return read_authority(certificate).claims.not_before_ms + BACKDATED_MS
 
 
+def is_later(certificate: bytes, before: bytes) -> bool:
+    """Whether a certificate was issued after another; False where one of them cannot be read."""
+    try:
+        return issued_at_ms(certificate) > issued_at_ms(before)
+    except UntrustedPeer:
+        return False
+
+
 def renewal_due_ms(certificate: bytes) -> int:
     """When a node certificate should be renewed: at two thirds of its life."""
     issued_ms = issued_at_ms(certificate)

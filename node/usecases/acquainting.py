@@ -9,6 +9,7 @@ from collections import OrderedDict
 from typing import Final
 
 from federation import directory
+from federation.certificate_profile import is_later
 from federation.certificates import VerifiedNode
 from federation.directory import Standing
 from federation.errors import LlnError
@@ -18,6 +19,8 @@ from node.usecases.vouching import Vouching
 
 ASK_AGAIN_MS: Final = 5 * 60_000
 ASK_IN_VAIN_MS: Final = 30_000
+ASK_ABOUT_RENEWED_MS: Final = 2_000
+"""A caller under another certificate than was told of: its authority has renewed it since, or it is an old one."""
 STRANGERS_MAX: Final = 4_096
 HOPS_MAX: Final = 8
 TIMEOUT_S: Final = 3.0
@@ -37,9 +40,8 @@ class Acquainting:
         parent = parent_of(self._identity.name, self._identity.root)
         if parent is None or not self._is_stranger(caller.name):
             return
-        asked_ms, _ = self._met.get(caller.name, (0, None))
         now_ms = self._clock.now_ms()
-        if now_ms - asked_ms < ASK_AGAIN_MS or now_ms - self._in_vain.get(caller.name, 0) < ASK_IN_VAIN_MS:
+        if now_ms < self._due_ms(caller) or now_ms - self._in_vain.get(caller.name, 0) < ASK_IN_VAIN_MS:
             return
         try:
             told = await self._peers.resolve(parent, caller.name, HOPS_MAX, timeout_s=TIMEOUT_S)
@@ -55,6 +57,12 @@ class Acquainting:
         while len(self._met) > STRANGERS_MAX:
             self._met.popitem(last=False)
 
+    def _due_ms(self, caller: VerifiedNode) -> int:
+        """When to ask about a caller again."""
+        asked_ms, told = self._met.get(caller.name, (0, None))
+        is_as_told = told is not None and told.chain[:1] == caller.chain[:1]
+        return asked_ms + (ASK_AGAIN_MS if is_as_told else ASK_ABOUT_RENEWED_MS)
+
     def judge(self, caller: VerifiedNode, reads_catalogue: bool) -> bool:  # noqa: FBT001  # as federation.calls asks
         """Whether a verified caller is admitted today; True means provisionally. Raises the refusals of
         `federation.directory.judge`.
@@ -65,12 +73,16 @@ class Acquainting:
         return held if told is None else told
 
     def _judge_stranger(self, caller: VerifiedNode, *, reads_catalogue: bool) -> bool | None:
-        """The same, of a stranger that has been asked about; None where nothing is known."""
+        """The same, of a stranger that has been asked about; None where nothing is known, or nothing yet of a
+        certificate that its authority has issued since: that is news, and contradicts nothing.
+        """
         met = self._met.get(caller.name)
         authority = parent_of(caller.name, self._identity.root)
         if met is None or authority is None or not self._is_stranger(caller.name):
             return None
         told = met[1]
+        if told.status == "active" and told.chain and is_later(caller.certificate, told.chain[0]):
+            return None
         standing = Standing(
             authority=authority,
             name=told.name,

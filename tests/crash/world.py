@@ -275,17 +275,20 @@ class World:
         return self._desks[name]
 
     async def until(self, condition, what: str):
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                for name in list(self._processes):
-                    await self.revive(name)
-                try:
-                    if found := await condition():
-                        return found
-                except LlnError:
-                    pass
-                await asyncio.sleep(0.03)
-        raise Broken(what)
+        refusal: LlnError | None = None
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while True:
+                    for name in list(self._processes):
+                        await self.revive(name)
+                    try:
+                        if found := await condition():
+                            return found
+                    except LlnError as error:
+                        refusal = error
+                    await asyncio.sleep(0.03)
+        except TimeoutError:
+            raise Broken(f"{what}: not within {WAIT_S:.0f} s; the last refusal was {refusal}") from None
 
     async def diagnosis(self) -> str:
         """How everybody who answers gets on with everybody else, for whoever has to find out what is wrong."""
