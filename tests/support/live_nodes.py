@@ -56,17 +56,17 @@ class Live:
         assert [one.state for one in done.outcomes] == ["published"]
 
     async def preview(self, **asked):
-        """Of a conversion, as soon as the hub has heard where the receiver is dialled."""
+        """Of a conversion, as soon as the hub has heard where the receiver is dialled: a consent is for one try."""
 
-        async def answer():
+        async def way():
             try:
-                return await self.ask("convert.preview", **asked)
-            except LlnError as error:
-                if "LLN-2503" not in str(error):
-                    raise
+                return await self.node.peers.hello(NodeName(asked["to"]), timeout_s=5)
+            except LlnError:
                 return None
 
-        return await until(answer, "a way to the receiver")
+        if asked["to"] != self.node.identity.name:
+            await until(way, "a way to the receiver")
+        return await self.ask("convert.preview", **asked)
 
     async def search(self, text, **asked) -> SearchAnswer:
         return await self.ask("search", text=text, **asked)
