@@ -88,7 +88,7 @@ class Limits(_Section, frozen=True, kw_only=True):
     calls_at_once: Annotated[int, Meta(ge=1, le=100_000)] = 512
     share_per_peer: Annotated[float, Meta(gt=0, le=1)] = 0.25
     failures_per_minute: PerMinute = 60
-    changes_per_minute: PerMinute = 120
+    changes_per_minute: PerMinute = 600
     unknown_names_per_minute: PerMinute = 60
     connections: Annotated[int, Meta(ge=8, le=1_000_000)] = 1_024
     connection_idle_s: Seconds = 600.0
