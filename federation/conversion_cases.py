@@ -23,9 +23,9 @@ from msgspec import Meta
 from federation.amounts import Unit
 from federation.catalogue import EpochMs
 from federation.consents import SignedGrant
-from federation.conversion import Grant, Refusal
+from federation.conversion import Facts, Grant, Refusal
 from federation.credit_records import CredentialId, Subject
-from federation.credits import LotId, OperationId, Reservation
+from federation.credits import LotId, OperationId, Reservation, Sha256Hex
 from federation.errors import Conflict
 from federation.naming import NameField
 
@@ -170,6 +170,17 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
     unit: Unit
 
 
+class Basis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a decision was made upon besides the sources: enough to make its trace again, whatever is granted or
+    published since.
+
+    `rules`: digests of the versions, known then, of every rule that the trace names.
+    """
+
+    facts: Facts
+    rules: tuple[Sha256Hex, ...] = ()
+
+
 class ConversionCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A case as the receiver keeps it: a value, replaced at every step.
 
@@ -183,6 +194,7 @@ class ConversionCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     sources: tuple[SourceRecord, ...]
     state: CaseState = "received"
     decided_on: date | None = None
+    basis: Basis | None = None
     grants: tuple[Grant, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     trace_sha256: str = ""

@@ -164,8 +164,8 @@ CREDIT_WORDS: Final[dict[str, tuple[str, str]]] = {
     "convert.cancelled": ("已取消", "cancelled"),
     "convert.trace holds": ("重新计算，结果一致", "worked out again: the same, byte for byte"),
     "convert.trace differs": (
-        "重新计算结果不同：规则或学习者情况在决定之后有变化",
-        "worked out again it differs: rules, or what is known of the learner, have changed since",
+        "重新计算结果不同：所存的规则或申请已不是决定时的样子，请运行 lln audit",
+        "worked out again it differs: a rule or the case is not stored as it was decided upon; run lln audit",
     ),
     "consent.withdrawn now": ("授权已撤回，不再用于新的提供", "withdrawn for every later use"),
 }

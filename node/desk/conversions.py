@@ -95,8 +95,8 @@ class CasesAsked(Document, frozen=True, kw_only=True):
 class CaseShown(Document, frozen=True, kw_only=True):
     """A case as the people of the receiver see it: a learner by pseudonym, what would be granted, and why.
 
-    `trace_holds`: whether the evaluation, made again for the day of the decision, gives the same bytes; None where it
-    can no longer be made.
+    `trace_holds`: whether the evaluation, made again for the day of the decision upon what was known then, gives the
+    same bytes; None before a decision.
     """
 
     id: str

@@ -17,7 +17,7 @@ from federation import canonical, credentials
 from federation.amounts import Amount
 from federation.canonical import MalformedDocument
 from federation.consents import ConsentGrant, GrantTooNarrow, Use, check_grant, open_grant
-from federation.conversion import Evaluation, Grant, GrantedCredit
+from federation.conversion import Grant, GrantedCredit
 from federation.conversion_cases import (
     RESERVED_FOR_MS,
     CaseNews,
@@ -46,7 +46,7 @@ from node.ports import Clock, Delivered, OutboxItem, Outcome, Store, Transaction
 from node.ports.crediting import CaseRow, DerivedRow
 from node.usecases.issuing import Draft, Issuing
 from node.usecases.ledgering import RECEIPT_PURPOSE, bind_grant
-from node.usecases.weighing import case_of, rule_of, source_of, target_of, weigh
+from node.usecases.weighing import Weighing, case_of, rule_of, source_of, target_of, weigh
 
 REQUEST_BYTES_MAX: Final = 262_144
 NEWS_KIND: Final = "credit.case"
@@ -104,8 +104,8 @@ class Converting:
         """What `receive` would decide now, as an Evaluation; nothing is written. Raises as `receive`."""
         asked = canonical.decode(document, ConversionRequest, bytes_max=REQUEST_BYTES_MAX)
         verified, _ = await self._verified(sender, asked)
-        evaluation = await self._store.read(lambda tx: self._weigh(tx, asked, verified))
-        return canonical.encode(evaluation)
+        weighing = await self._store.read(lambda tx: self._weigh(tx, asked, verified))
+        return canonical.encode(weighing.evaluation)
 
     async def _verified(
         self, sender: NodeName, asked: ConversionRequest
@@ -145,7 +145,7 @@ class Converting:
         case = ConversionCase(request=asked, sources=tuple(source_of(one) for one in verified))
         return news_of(self.decide(tx, case, self._weigh(tx, asked, verified), is_agreed=False))
 
-    def _weigh(self, tx: Transaction, asked: ConversionRequest, verified: Sequence[VerifiedCredential]) -> Evaluation:
+    def _weigh(self, tx: Transaction, asked: ConversionRequest, verified: Sequence[VerifiedCredential]) -> Weighing:
         return weigh(
             tx,
             [one.record for one in verified],
@@ -158,14 +158,14 @@ class Converting:
 
     # --- deciding ----------------------------------------------------------------------------------------------------
 
-    def decide(
-        self, tx: Transaction, case: ConversionCase, evaluation: Evaluation, *, is_agreed: bool
-    ) -> ConversionCase:
+    def decide(self, tx: Transaction, case: ConversionCase, weighing: Weighing, *, is_agreed: bool) -> ConversionCase:
         """Refuse, hand to people, or begin to reserve; `is_agreed`: people have agreed and notice is over."""
         now_ms = self._clock.now_ms()
+        evaluation = weighing.evaluation
         case = msgspec.structs.replace(
             case,
-            decided_on=day_in_china(now_ms),
+            decided_on=weighing.as_of,
+            basis=weighing.basis,
             grants=evaluation.grants,
             refusals=evaluation.refusals,
             trace_sha256=canonical.digest(evaluation.trace_bytes()).hex(),

@@ -6,14 +6,12 @@ what follows once everybody agrees (`converting.py`, handed in as `Deciding`).
 
 import unicodedata
 from collections.abc import Callable, Sequence
-from datetime import date
 from functools import partial
 from typing import Final, Protocol
 
 import msgspec
 
 from federation import canonical, credentials
-from federation.conversion import Evaluation
 from federation.conversion_cases import CaseAct, ConversionCase, ReviewNote, appeal, step
 from federation.credit_records import CreditRecord
 from federation.errors import Conflict, InvalidInput, RefusedCall
@@ -21,7 +19,7 @@ from federation.naming import NodeName
 from federation.timestamps import day_in_china
 from node.desk.conversions import CaseNamed, CaseReviewAsked, Cases, CasesAsked, CaseShown
 from node.ports import Clock, Store, Transaction
-from node.usecases.weighing import case_of, weigh
+from node.usecases.weighing import Weighing, case_of, weigh, weigh_again
 
 DAY_MS: Final = 86_400_000
 NOTICE_EVERY_S: Final = 60.0
@@ -51,7 +49,7 @@ class Deciding(Protocol):
     """What carries out what people have agreed on."""
 
     def decide(
-        self, tx: Transaction, case: ConversionCase, evaluation: Evaluation, *, is_agreed: bool
+        self, tx: Transaction, case: ConversionCase, weighing: Weighing, *, is_agreed: bool
     ) -> ConversionCase: ...
 
     def keep(self, tx: Transaction, case: ConversionCase, *, due_at_ms: int = 0) -> ConversionCase: ...
@@ -83,9 +81,11 @@ class Reviewing:
 
         def unit(tx: Transaction) -> CaseShown:
             case = self._deciding.held(tx, asked.id)
-            again = self._weigh(tx, case, case.decided_on) if case.decided_on else None
-            digest = canonical.digest(again.trace_bytes()).hex() if again else ""
-            return msgspec.structs.replace(_shown(case), trace_holds=digest == case.trace_sha256 if again else None)
+            if case.basis is None or case.decided_on is None:
+                return _shown(case)
+            again = weigh_again(tx, _records(case), case.basis, case.decided_on)
+            digest = canonical.digest(again.trace_bytes()).hex()
+            return msgspec.structs.replace(_shown(case), trace_holds=digest == case.trace_sha256)
 
         return await self._store.read(unit)
 
@@ -162,19 +162,16 @@ class Reviewing:
 
     def _decide(self, tx: Transaction, case: ConversionCase) -> ConversionCase:
         """Rules, caps and what was granted meanwhile are looked at again on the day of the decision."""
-        evaluation = self._weigh(tx, case, None)
-        return self._deciding.decide(tx, case, evaluation, is_agreed=True)
-
-    def _weigh(self, tx: Transaction, case: ConversionCase, as_of: date | None) -> Evaluation:
-        return weigh(
+        weighing = weigh(
             tx,
             _records(case),
             subject=case.request.subject,
             receiver=self._own_name,
             programme=case.request.programme,
-            as_of=as_of or day_in_china(self._clock.now_ms()),
+            as_of=day_in_china(self._clock.now_ms()),
             leave_out=case.id,
         )
+        return self._deciding.decide(tx, case, weighing, is_agreed=True)
 
     def _cancel(self, tx: Transaction, case: ConversionCase) -> None:
         now_ms = self._clock.now_ms()

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from federation.conversion import ConsumedScope, EarnedHere, Evaluation, Facts, Grant, RuleBook, SourceLot, evaluate
-from federation.conversion_cases import ConversionCase, SourceRecord
+from federation.conversion_cases import Basis, ConversionCase, SourceRecord
 from federation.conversion_rules import ConversionRule, Target, read_rule
 from federation.credentials import VerifiedCredential
 from federation.credit_records import CreditRecord, Grade, Score
@@ -26,6 +26,14 @@ CASES_MAX: Final = 1_000
 BOOKS_KEPT_MAX: Final = 8
 
 
+class Weighing(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluation, and what it was made upon."""
+
+    as_of: date
+    basis: Basis
+    evaluation: Evaluation
+
+
 def weigh(
     tx: Transaction,
     records: Sequence[CreditRecord],
@@ -35,7 +43,7 @@ def weigh(
     programme: str,
     as_of: date,
     leave_out: str = "",
-) -> Evaluation:
+) -> Weighing:
     """What this node's rules make of a learner's records today. `leave_out`: a case that is decided anew."""
     before = tuple(_granted_before(tx, subject, leave_out))
     facts = Facts(
@@ -47,12 +55,26 @@ def weigh(
         ),
         earned_here=_earned_here(tx, subject, receiver),
     )
-    return evaluate(rule_book(tx, receiver), [lot_of(record) for record in records], facts, as_of)
+    evaluation = evaluate(rule_book(tx, receiver), [lot_of(record) for record in records], facts, as_of)
+    named = {step.rule.rpartition("@")[0] for step in evaluation.trace if step.rule}
+    rules = tuple(
+        row.sha256
+        for row in _rules_here(tx, receiver)
+        if row.id.rpartition("@")[0].removeprefix(f"{row.owner}/") in named
+    )
+    return Weighing(as_of=as_of, basis=Basis(facts=facts, rules=rules), evaluation=evaluation)
+
+
+def weigh_again(tx: Transaction, records: Sequence[CreditRecord], basis: Basis, as_of: date) -> Evaluation:
+    """The evaluation that a decision was made by, from what it was made upon."""
+    kept = set(basis.rules)
+    rules = [read_rule(row.document) for row in _all_rules(tx) if row.sha256 in kept]
+    return evaluate(rules, [lot_of(record) for record in records], basis.facts, as_of)
 
 
 def rule_book(tx: Transaction, receiver: NodeName) -> RuleBook:
     """Every rule that holds here: this node's own and adopted ones, and those of the authorities above it."""
-    return _made_ready(tuple(row.document for row in _all_rules(tx) if is_within(receiver, row.owner)))
+    return _made_ready(tuple(row.document for row in _rules_here(tx, receiver)))
 
 
 @lru_cache(maxsize=BOOKS_KEPT_MAX)
@@ -127,6 +149,10 @@ def _earned_here(tx: Transaction, subject: str, receiver: NodeName) -> tuple[Ear
         if row.is_own and row.state == "active" and row.issuer == receiver and not row.converted_from:
             sums[row.unit] = sums.get(row.unit, 0) + row.hundredths
     return tuple(EarnedHere(unit=unit, amount=amount) for unit, amount in sorted(sums.items()))
+
+
+def _rules_here(tx: Transaction, receiver: NodeName) -> Iterable[RuleRow]:
+    return (row for row in _all_rules(tx) if is_within(receiver, row.owner))
 
 
 def _all_rules(tx: Transaction) -> Iterable[RuleRow]:

@@ -33,7 +33,7 @@ OPENED_MS = 1_790_000_000_000
 
 RULE = """
 id = "community"
-version = 1
+version = {version}
 authority = "{receiver}.lln.internal"
 title = {{ zh = "社区课程互认" }}
 valid_from = 2026-01-01
@@ -98,9 +98,9 @@ class Branch:
             records.append(plan.rows[0].id)
         return learner.id, records
 
-    async def rule(self, once_per="network", cascade="flag", more=""):
+    async def rule(self, once_per="network", cascade="flag", more="", version=1):
         label = self.name.partition(".")[0]
-        toml = RULE.format(receiver=label, once_per=once_per, cascade=cascade, more=more)
+        toml = RULE.format(receiver=label, once_per=once_per, cascade=cascade, more=more, version=version)
         await self.ask("rule.publish", toml=toml, apply=True)
 
     async def preview(self, learner, records, to):

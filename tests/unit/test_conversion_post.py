@@ -33,6 +33,20 @@ async def test_a_conversion_goes_through_the_post(tmp_path):
         assert set(state.results) < {row.id for row in held.records}
 
 
+async def test_a_trace_is_made_again_whatever_was_published_and_granted_since(tmp_path):
+    async with post_office(tmp_path, HOME, RECEIVER) as office:
+        learner, records, request = await asked(office, 250, 100)
+        await office.carry_all()
+        await office[RECEIVER].rule(version=2)
+        later = await office[HOME].request(learner, records[:1], office[RECEIVER].name)
+        await office.carry_all()
+        await office.reopen(RECEIVER)
+        shown = [await office[RECEIVER].ask("case.show", id=one) for one in (request, later)]
+        assert [case.state for case in shown] == ["converted", "refused"]
+        assert [case.trace_holds for case in shown] == [True, True]
+        assert shown[0].trace_sha256 != shown[1].trace_sha256
+
+
 async def test_when_records_cannot_be_issued_what_was_used_goes_back_and_the_reason_is_told(tmp_path):
     async with post_office(tmp_path, HOME, RECEIVER) as office:
         _, _, request = await asked(office, 250)
