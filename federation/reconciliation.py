@@ -23,6 +23,9 @@ from federation.receipts import receipt_of
 from federation.signed_papers import read_paper
 
 LINES_MAX: Final = 500
+LINES_WITH_PAPERS_MAX: Final = 100
+PAPER_BYTES_MAX: Final = 4_096
+"""A receipt of one reservation has less than half of it."""
 PAGE_BYTES_MAX: Final = 524_288
 ASKED_BYTES_MAX: Final = 1_024
 NOTHING: Final = "nothing"
@@ -66,7 +69,8 @@ FORGETTABLE: Final[frozenset[str]] = frozenset(("voided", "lapsed", "given_back"
 class Dealing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One reservation, as the side that says it has it: the lot's issuer, or the receiver of the conversion.
 
-    `terms`: digest of the reservation's canonical bytes; `receipt`: of the receipt's, once it is committed.
+    `terms`: digest of the reservation's canonical bytes; `receipt`: of the receipt's, once it is committed; `paper`:
+    the receipt as its issuer has signed it, where that one asks for it.
     """
 
     side: Side
@@ -78,12 +82,16 @@ class Dealing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: ReservationState | HoldState
     terms: Sha256Hex
     receipt: Sha256Hex | None = None
+    paper: Annotated[str, Meta(max_length=PAPER_BYTES_MAX)] = ""
 
 
 class DealingsAsked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The lines after `after`, which is the `next` of the page before."""
+    """The lines after `after`, which is the `next` of the page before. `papers`: with receipts, to an issuer that has
+    lost its own.
+    """
 
     after: Cursor = ""
+    papers: bool = False
 
 
 class DealingsPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -113,7 +121,7 @@ def lent_line(held: HeldReservation, *, issuer: NodeName, at_ms: int) -> Dealing
     return _line("issuer", held.reservation, "lapsed" if is_overdue else held.state, receipt)
 
 
-def held_line(hold: Hold) -> Dealing:
+def held_line(hold: Hold, *, with_paper: bool = False) -> Dealing:
     """The receiver's word on a reservation; a receipt that cannot be read is as good as none."""
     receipt = None
     if hold.receipt:
@@ -121,7 +129,8 @@ def held_line(hold: Hold) -> Dealing:
             receipt = canonical.digest(read_paper(hold.receipt.encode())).hex()
         except MalformedDocument:
             receipt = None
-    return _line("receiver", hold.reservation, hold.state, receipt)
+    line = _line("receiver", hold.reservation, hold.state, receipt)
+    return msgspec.structs.replace(line, paper=hold.receipt) if with_paper and receipt else line
 
 
 def compare(lent: Mapping[str, Dealing], held: Mapping[str, Dealing]) -> list[Discrepancy]:

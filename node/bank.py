@@ -57,6 +57,7 @@ class Bank(BankParts):
             "case.review": self.reviewing.review,
             "ledger.audit": self.auditing.audit,
             "ledger.reconcile": self.reconciling.reconcile,
+            "ledger.reopen": self.regaining.reopen,
             "ledger.counts": self.reporting.counts,
         }
 

@@ -34,6 +34,7 @@ from node.usecases.lending import Lending
 from node.usecases.listing import Listing
 from node.usecases.presenting import Presenting
 from node.usecases.reconciling import Reconciling
+from node.usecases.regaining import Regaining
 from node.usecases.registering import Registering
 from node.usecases.relocating import Relocating
 from node.usecases.rendering import Rendering
@@ -328,4 +329,16 @@ class BankParts:
 
     @cached_property
     def reconciling(self) -> Reconciling:
-        return Reconciling(store=self._store, clock=self._clock, own_name=self._identity.name, peers=self._peers)
+        return Reconciling(
+            store=self._store,
+            clock=self._clock,
+            own_name=self._identity.name,
+            peers=self._peers,
+            take_receipts=self.regaining.take,
+        )
+
+    @cached_property
+    def regaining(self) -> Regaining:
+        return Regaining(
+            store=self._store, own_name=self._identity.name, ledgering=self._ledgering, keys_of=self._keys_of
+        )

@@ -27,11 +27,18 @@ def audit(asking: Asking) -> None:
 
 
 @click.command()
-@click.argument("peer")
+@click.argument("peer", required=False)
+@click.option("--restore", is_flag=True, help="fetch receipts that this node lost with its machine 找回核销回执")
+@click.option("--reopen", is_flag=True, help="lend again although receipts are missing 不再等待缺失的回执")
 @click.pass_obj
-def reconcile(asking: Asking, peer: str) -> None:
+def reconcile(asking: Asking, peer: str | None, *, restore: bool, reopen: bool) -> None:
     """Compare the conversions between this node and PEER; ends with 1 where the two do not agree."""
-    asked = desk.ReconcileAsked(peer=peer)
+    if reopen == (peer is not None):
+        raise click.UsageError("PEER | --reopen")
+    if peer is None:
+        _reopen(asking)
+        return
+    asked = desk.ReconcileAsked(peer=peer, restore=restore)
     told = asking.ask("ledger.reconcile", asked, desk.Reconciled, timeout_s=AUDIT_TIMEOUT_S)
     if asking.as_json:
         asking.json(told)
@@ -61,6 +68,14 @@ def counts(asking: Asking) -> None:
         _print_report(asking, told.told)
 
 
+def _reopen(asking: Asking) -> None:
+    told = asking.ask("ledger.reopen", desk.Nothing(), desk.LedgerReopened)
+    if asking.as_json:
+        asking.json(told)
+    else:
+        click.echo(asking.word("lent again").format(told.given_up))
+
+
 def _print_report(asking: Asking, told: Counts) -> None:
     _print_cells(asking, "kinds", told.kinds.cells, told.kinds.withheld)
     _print_cells(asking, "levels", told.levels.cells, told.levels.withheld)
@@ -84,6 +99,8 @@ def _print_reconciled(asking: Asking, told: desk.Reconciled) -> None:
     lent = f"{asking.word('lent')} {told.lent}"
     converted = f"{asking.word('converted here')} {told.converted}"
     click.echo(f"{clean(told.peer)}: {lent} · {converted} — {good}")
+    if told.regained or told.missing:
+        click.echo(asking.word("regained").format(told.regained, told.missing))
     for one in told.discrepancies:
         click.echo(f"\n✗ {clean(one.case)}  {one.zh if asking.ui == 'zh' else one.en}")
         click.echo(f"    {clean(one.reservation)}  {clean(one.record)}")

@@ -33,6 +33,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "receipts": ("回执", "receipts"),
     "key not to be had": ("现在查不到密钥", "key not to be had now"),
     "lent": ("对方预占过本节点的学分", "reservations of records issued here"),
+    "regained": ("找回核销 {} 次，仍缺 {} 次", "{} commits made again, {} still missing"),
+    "lent again": ("恢复预占，放弃寻找 {} 次核销", "lent again; {} commits were given up"),
     "converted here": ("本节点转换过对方的学分", "of records issued there"),
     "own records": ("本节点颁发的记录", "records issued here"),
     "fewer than ten": ("不足十条", "fewer than ten"),

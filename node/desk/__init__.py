@@ -90,6 +90,7 @@ from node.desk.ledgers import (
     CountsShown,
     CountTable,
     DiscrepancyShown,
+    LedgerReopened,
     ReconcileAsked,
     Reconciled,
 )
@@ -246,6 +247,7 @@ __all__ = [
     "Learners",
     "LearnersAsked",
     "LearnersImportAsked",
+    "LedgerReopened",
     "Limit",
     "LogAsked",
     "LogEntryAsked",

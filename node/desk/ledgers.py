@@ -57,7 +57,10 @@ class AuditTold(Document, frozen=True, kw_only=True):
 
 
 class ReconcileAsked(Document, frozen=True, kw_only=True):
+    """`restore`: fetch the receipts of commits that this node has lost, and make the commits again."""
+
     peer: NodeNamed
+    restore: bool = False
 
 
 class DiscrepancyShown(Document, frozen=True, kw_only=True):
@@ -76,12 +79,23 @@ class DiscrepancyShown(Document, frozen=True, kw_only=True):
 
 
 class Reconciled(Document, frozen=True, kw_only=True):
-    """`lent`: reservations of this node's records by the peer; `converted`: of the peer's records by this node."""
+    """`lent`: reservations of this node's records by the peer; `converted`: of the peer's records by this node.
+
+    `regained`: commits made again; `missing`: how many more the log knows of since a backup, with whichever peer.
+    """
 
     peer: str
     lent: int
     converted: int
     discrepancies: tuple[DiscrepancyShown, ...]
+    regained: int = 0
+    missing: int = 0
+
+
+class LedgerReopened(Document, frozen=True, kw_only=True):
+    """`given_up`: commits whose receipts nobody has brought."""
+
+    given_up: int
 
 
 # --- counts ----------------------------------------------------------------------------------------------------------
@@ -110,5 +124,6 @@ class CountsShown(Document, frozen=True, kw_only=True):
 OPERATIONS: Final = (
     Operation(name="ledger.audit", asked=Nothing, answered=AuditTold),
     Operation(name="ledger.reconcile", asked=ReconcileAsked, answered=Reconciled),
+    Operation(name="ledger.reopen", asked=Nothing, answered=LedgerReopened),
     Operation(name="ledger.counts", asked=Nothing, answered=CountsShown),
 )

@@ -1,9 +1,10 @@
 """Continuing: a machine that has lost data takes its own logs back from other nodes before it says anything new.
 
-What lives here: fetching what others hold, checking it, and what follows from the entries (standings, resources). A
-machine that took another's place knows what the parent recorded; one that was restored from a backup knows nothing, and
-believes what its own key has signed. What must not: joining (`joining.py`), or deciding whose key counts
-(`federation/continuity.py`). Until it is done the node does not start: another entry in the same place would be a fork.
+What lives here: fetching what others hold, checking it, and what follows from the entries (standings, resources, how
+much the ledger has lost). A machine that took another's place knows what the parent recorded; one that was restored
+from a backup knows nothing, and believes what its own key has signed. What must not: joining (`joining.py`), or
+deciding whose key counts (`federation/continuity.py`). Until it is done the node does not start: another entry in the
+same place would be a fork.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Final, Protocol, cast
 
 import msgspec
 
-from federation import canonical, catalogue, directory
+from federation import canonical, catalogue, credit_log, directory
 from federation.catalogue import DOCUMENT_BYTES_MAX, CatalogueEntry, ResourcePublished
 from federation.checkpoints import VerifiedCheckpoint, open_checkpoint
 from federation.directory import DirectoryEntry, LogPosition, apply_entry
@@ -23,6 +24,7 @@ from federation.merkle import frontier_at, rows_for_frontier
 from federation.naming import NodeName, parent_of
 from federation.notes import BadCheckpointSignature
 from node.ports import Clock, HeldLog, Identity, ResourceRow, Store, Transaction
+from node.usecases.regaining import count_lost
 
 TIMEOUT_S: Final = 20.0
 CHILD_TIMEOUT_S: Final = 5.0
@@ -267,6 +269,8 @@ def _store(tx: Transaction, page: _Fetched, note: bytes, at_ms: int) -> None:
             continue
         if page.head.log.topic == directory.TOPIC:
             _take_standing(tx, entry.document)
+        elif page.head.log.topic == credit_log.TOPIC:
+            count_lost(tx, entry.document, first + at + 1)
         elif page.head.log.topic == catalogue.TOPIC:
             _take_resource(tx, entry.document, first + at, at_ms)
 

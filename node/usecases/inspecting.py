@@ -16,6 +16,7 @@ from federation.naming import NodeName, is_within, parent_of, relation_of
 from node.desk import Finding, Logs, NodeState, Peers, PeerState, Severity, Tree, TreeNode
 from node.ports import Backlog, Clock, Identity, Store, StoredLog
 from node.usecases.dealings import Dealings
+from node.usecases.regaining import Lost, lost_of
 from node.usecases.vouching import Vouching
 
 DAY_MS: Final = 24 * 3_600_000
@@ -81,8 +82,8 @@ class Inspecting:
 
     async def status(self) -> NodeState:
         """One sentence, then everything that is not as it should be, then the facts."""
-        forks, counts, backlogs = await self._store.read(
-            lambda tx: (len(tx.logs.forks()), dict(tx.resources.counts()), tx.outbox.backlogs())
+        forks, counts, backlogs, lost = await self._store.read(
+            lambda tx: (len(tx.logs.forks()), dict(tx.resources.counts()), tx.outbox.backlogs(), lost_of(tx))
         )
         logs = (await self._logs()).logs
         findings = [
@@ -96,6 +97,7 @@ class Inspecting:
         findings.extend(self._trouble_findings())
         findings.extend(self._provisional_findings())
         findings.extend(_outbox_findings(backlogs, self._clock.now_ms()))
+        findings.extend(_ledger_findings(lost))
         findings.extend(self._refusal_findings())
         children: dict[str, int] = {}
         for child in self._vouching.children():
@@ -346,6 +348,21 @@ def _forks(count: int) -> Finding | None:
         en=f"{count} logs have signed contradicting histories; the evidence is kept and reported.",
         remedy="lln log show",
     )
+
+
+def _ledger_findings(lost: Lost) -> Iterator[Finding]:
+    """What an issuer that was restored from a backup has not got back yet."""
+    if lost.missing:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(lost.kinds.items()))
+        yield Finding(
+            step="ledger",
+            severity="warning",
+            zh=f"备份之后的 {lost.missing} 次学分核销尚未找回（日志记载：{kinds}），备份前的记录暂停预占。"
+            "请与每个转换过学分的机构对账。",
+            en=f"{lost.missing} commits since the backup are not back yet (the log has: {kinds}); earlier records are"
+            " not lent. Reconcile with each institution that converts credits of this one.",
+            remedy="lln reconcile PEER --restore",
+        )
 
 
 def _outbox_findings(backlogs: Sequence[Backlog], now_ms: int) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from federation.signed_papers import sign_paper
 from node.ports import Clock, Identity, Store, Transaction
 from node.ports.crediting import RecordRow
 from node.usecases.ledgering import RECEIPT_PURPOSE, Ledgering, bind_grant, ledger_of
+from node.usecases.regaining import check_whole
 from node.usecases.renaming import is_same_node, names_of
 
 REQUEST_BYTES_MAX: Final = 65_536
@@ -56,8 +57,8 @@ class Lending:
     # --- what receivers ask ------------------------------------------------------------------------------------------
 
     async def reserve(self, sender: NodeName, document: bytes) -> Unit:
-        """Set an amount aside; raises NotIssuedHere, NotTheirReservation, UnsignedGrant, GrantTooNarrow, or as
-        `federation.credits.reserve`.
+        """Set an amount aside; raises NotIssuedHere, NotTheirReservation, UnsignedGrant, GrantTooNarrow, LedgerBehind,
+        or as `federation.credits.reserve`.
         """
         asked = canonical.decode(document, ReserveRequest, bytes_max=REQUEST_BYTES_MAX)
         if not await is_same_node(self._keys_of, asked.reservation.receiver, sender):
@@ -122,6 +123,8 @@ class Lending:
         bind_grant(tx, grant, asked.reservation.case_id)
         now_ms = self._clock.now_ms()
         row, ledger = self._lapse_in(tx, row, now_ms)
+        if all(held.reservation.id != asked.reservation.id for held in ledger.reservations):
+            check_whole(tx, row)
         made = credit_bank.reserve(ledger, asked.reservation, record_state=row.state, at_ms=now_ms)
         self._ledgering.lot(tx, row, made)
         return canonical.encode({"reserved": asked.reservation.id, "deadline_ms": asked.reservation.deadline_ms})

@@ -8,7 +8,7 @@ are on their way while the two are read, so a difference counts only when it is 
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -18,6 +18,7 @@ from federation.naming import NodeName, parse_name
 from federation.reconciliation import (
     ASKED_BYTES_MAX,
     LINES_MAX,
+    LINES_WITH_PAPERS_MAX,
     PAGE_BYTES_MAX,
     SENTENCES,
     Dealing,
@@ -32,6 +33,7 @@ from federation.reconciliation import (
 from node.desk.ledgers import DiscrepancyShown, ReconcileAsked, Reconciled
 from node.ports import Clock, CreditPeers, Store, Transaction
 from node.usecases.ledgering import USED, ledger_of
+from node.usecases.regaining import lost_of
 from node.usecases.weighing import case_of
 
 ROWS_AT_ONCE: Final = 100
@@ -41,6 +43,7 @@ CALL_TIMEOUT_S: Final = 15.0
 SECOND_LOOK_S: Final = 2.0
 _CHAPTERS: Final = ("cases", "reserved", USED)
 
+TakeReceipts = Callable[[Sequence[str]], Awaitable[int]]
 Book = Mapping[Side, dict[str, Dealing]]
 
 
@@ -51,21 +54,29 @@ class TooManyDealings(Unavailable):
 
 
 class Reconciling:
-    def __init__(self, *, store: Store, clock: Clock, own_name: NodeName, peers: CreditPeers) -> None:
+    def __init__(
+        self, *, store: Store, clock: Clock, own_name: NodeName, peers: CreditPeers, take_receipts: TakeReceipts
+    ) -> None:
         self._store = store
         self._clock = clock
         self._own_name = own_name
         self._peers = peers
+        self._take_receipts = take_receipts
 
     async def answer(self, caller: NodeName, document: bytes) -> bytes:
         """A page of what lies between this node and the caller; raises MalformedDocument."""
         asked = canonical.decode(document, DealingsAsked, bytes_max=ASKED_BYTES_MAX)
-        page = await self._store.read(partial(_page, self._own_name, caller, self._clock.now_ms(), asked.after))
+        now_ms = self._clock.now_ms()
+        page = await self._store.read(partial(_page, self._own_name, caller, now_ms, asked))
         return canonical.encode(page)
 
     async def reconcile(self, asked: ReconcileAsked) -> Reconciled:
-        """Compare with a peer, and look again where something differs; raises as the call, and TooManyDealings."""
+        """Compare with a peer, and look again where something differs; raises as the call, and TooManyDealings.
+
+        With `restore`, receipts of commits that this node has lost are fetched first, and the commits made again.
+        """
         peer = parse_name(asked.peer)
+        regained = await self._regain(peer) if asked.restore else 0
         ours, theirs = await self._both(peer)
         found = _differences(ours, theirs)
         if found:
@@ -78,20 +89,34 @@ class Reconciling:
             lent=len(ours["issuer"]),
             converted=len(ours["receiver"]),
             discrepancies=tuple(self._shown(peer, issuer, one) for issuer, one in found),
+            regained=regained,
+            missing=(await self._store.read(lost_of)).missing,
         )
+
+    async def _regain(self, peer: NodeName) -> int:
+        """Page by page: the commits that the peer has receipts of and this node does not know."""
+        regained, after, more = 0, "", True
+        while more:
+            page = await self._ask(peer, DealingsAsked(after=after, papers=True))
+            regained += await self._take_receipts([line.paper for line in page.lines if line.paper])
+            after, more = page.next, bool(page.next) and page.next != after
+        return regained
+
+    async def _ask(self, peer: NodeName, asked: DealingsAsked) -> DealingsPage:
+        told = await self._peers.reconcile(peer, canonical.encode(asked), timeout_s=CALL_TIMEOUT_S)
+        return canonical.decode(told, DealingsPage, bytes_max=PAGE_BYTES_MAX)
 
     async def _both(self, peer: NodeName) -> tuple[Book, Book]:
         ours, theirs = _empty(), _empty()
         after, more = "", True
         while more:
-            page = await self._store.read(partial(_page, self._own_name, peer, self._clock.now_ms(), after))
+            asked = DealingsAsked(after=after)
+            page = await self._store.read(partial(_page, self._own_name, peer, self._clock.now_ms(), asked))
             after, more = _enter(ours, page, peer), bool(page.next)
             await asyncio.sleep(0)
         after, more = "", True
         while more:
-            question = canonical.encode(DealingsAsked(after=after))
-            told = await self._peers.reconcile(peer, question, timeout_s=CALL_TIMEOUT_S)
-            page = canonical.decode(told, DealingsPage, bytes_max=PAGE_BYTES_MAX)
+            page = await self._ask(peer, DealingsAsked(after=after))
             more = bool(page.next) and page.next != after
             after = _enter(theirs, page, peer)
         return ours, theirs
@@ -136,18 +161,19 @@ def _differences(ours: Book, theirs: Book) -> list[tuple[Side, Discrepancy]]:
 # --- this node's lines -----------------------------------------------------------------------------------------------
 
 
-def _page(own_name: NodeName, peer: NodeName, at_ms: int, after: str, tx: Transaction) -> DealingsPage:
+def _page(own_name: NodeName, peer: NodeName, at_ms: int, asked: DealingsAsked, tx: Transaction) -> DealingsPage:
     """What lies between this node and a peer, chapter by chapter: cases here, then lots with and without reservations
     under way. Lots that nobody ever reserved are in no chapter.
     """
-    chapter, _, key = after.partition("/")
+    chapter, _, key = asked.after.partition("/")
+    lines_max = LINES_WITH_PAPERS_MAX if asked.papers else LINES_MAX
     chapter = chapter or _CHAPTERS[0]
     lines: list[Dealing] = []
     last = ""
-    for row, dealings in _rows(tx, own_name, peer, at_ms=at_ms, chapter=chapter, key=key):
-        if lines and len(lines) + len(dealings) > LINES_MAX:
+    for row, dealings in _rows(tx, own_name, peer, at_ms=at_ms, chapter=chapter, key=key, papers=asked.papers):
+        if lines and len(lines) + len(dealings) > lines_max:
             break
-        lines += dealings[:LINES_MAX]
+        lines += dealings[:lines_max]
         last = row
     if last:
         following = f"{chapter}/{last}"
@@ -158,12 +184,12 @@ def _page(own_name: NodeName, peer: NodeName, at_ms: int, after: str, tx: Transa
 
 
 def _rows(
-    tx: Transaction, own_name: NodeName, peer: NodeName, *, at_ms: int, chapter: str, key: str
+    tx: Transaction, own_name: NodeName, peer: NodeName, *, at_ms: int, chapter: str, key: str, papers: bool
 ) -> Iterator[tuple[str, list[Dealing]]]:
     """Cases or lots after one, each with its lines."""
     if chapter == "cases":
         for row in tx.credits.cases.all(key, ROWS_AT_ONCE):
-            yield row.id, [held_line(hold) for hold in case_of(row).holds if hold.issuer == peer]
+            yield row.id, [held_line(hold, with_paper=papers) for hold in case_of(row).holds if hold.issuer == peer]
         return
     for lot in tx.credits.lots.in_state(chapter, key, ROWS_AT_ONCE):
         ledger = ledger_of(tx, lot.id)
