@@ -12,10 +12,10 @@ import msgspec
 from node import desk
 from node.cli.asking import Asking
 from node.cli.credit_proofs import COMMANDS
+from node.cli.plans import end_of_plan, print_plan
 from node.cli.words import china_time, clean, credit_amount, padded, width
 
 BATCH = 1_000
-ROWS_SHOWN = 5
 STATE_COLUMNS = 12
 KIND_COLUMNS = 22
 KINDS = ["formal", "vocational_training", "other_non_formal", "unformatted"]
@@ -114,8 +114,12 @@ def issue(asking: Asking, /, file: Path | None, by: str, rejected: Path | None, 
         _write_rejected(rejected, planned)
     if asking.as_json:
         asking.json(desk.IssuePlan(applied=apply, rows=tuple(planned)))
+        end_of_plan(planned)
         return
-    _print_plan(asking, planned, applied=apply)
+    words = {"issue": f"credit.row.{'issued' if apply else 'issue'}", "same": "credit.row.same"}
+    words["refused"] = "credit.row.refused"
+    print_plan(asking, planned, _print_planned, words=words, end="credit.written" if apply else "plan only")
+    end_of_plan(planned)
 
 
 @credit.command()
@@ -345,20 +349,6 @@ def _source_told(asking: Asking, flagged: str) -> str:
     """`flagged` is a record and its state, as its issuer told them."""
     record, _, state = flagged.partition(" ")
     return f"{clean(record)} {asking.word('credit.' + clean(state))}"
-
-
-def _print_plan(asking: Asking, rows: Sequence[desk.PlannedCredit], *, applied: bool) -> None:
-    for change in ("issue", "same", "refused"):
-        chosen = [row for row in rows if row.change == change]
-        if not chosen:
-            continue
-        done = "issued" if applied and change == "issue" else change
-        click.echo(f"{asking.word('credit.row.' + done)}: {len({row.row for row in chosen})}")
-        for row in chosen if change == "refused" else chosen[:ROWS_SHOWN]:
-            _print_planned(asking, row)
-        if change != "refused" and len(chosen) > ROWS_SHOWN:
-            click.echo("    …")
-    click.echo(asking.word("credit.written" if applied else "plan only"))
 
 
 def _print_planned(asking: Asking, row: desk.PlannedCredit) -> None:

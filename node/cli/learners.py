@@ -15,11 +15,11 @@ from federation.persons import Written
 from node import desk
 from node.cli.asking import Asking
 from node.cli.consents import print_consents, print_disclosures
+from node.cli.plans import end_of_plan, print_plan
 from node.cli.words import china_time, clean, padded, width
 
 F = TypeVar("F", bound=Callable[..., Any])
 BATCH: Final = 1_000
-ROWS_SHOWN: Final = 5
 LABEL_COLUMNS: Final = 18
 EMPTIED: Final = ("identity_number", "student_number", "birth_date", "guardian", "contact")
 
@@ -112,8 +112,11 @@ def import_(asking: Asking, file: Path, rejected: Path | None, *, apply: bool) -
         _write_rejected(rejected, planned)
     if asking.as_json:
         asking.json(desk.LearnerPlan(applied=apply, rows=tuple(planned)))
+        end_of_plan(planned)
         return
-    _print_plan(asking, planned, applied=apply)
+    words = {change: change for change in ("add", "update", "same", "refused")}
+    print_plan(asking, planned, _print_planned, words=words, end="written learners" if apply else "plan only")
+    end_of_plan(planned)
 
 
 @learner.command()
@@ -307,19 +310,6 @@ def _print_account(asking: Asking, shown: desk.LearnerShown) -> None:
     print_consents(asking, shown.consents)
     click.echo(f"\n{asking.word('learner.disclosures')}")
     print_disclosures(asking, shown.disclosures)
-
-
-def _print_plan(asking: Asking, rows: Sequence[desk.PlannedLearner], *, applied: bool) -> None:
-    for change in ("add", "update", "same", "refused"):
-        chosen = [row for row in rows if row.change == change]
-        if not chosen:
-            continue
-        click.echo(f"{asking.word(change)}: {len({row.row for row in chosen})}")
-        for row in chosen if change == "refused" else chosen[:ROWS_SHOWN]:
-            _print_planned(asking, row)
-        if change != "refused" and len(chosen) > ROWS_SHOWN:
-            click.echo("    …")
-    click.echo(asking.word("written learners" if applied else "plan only"))
 
 
 def _print_planned(asking: Asking, row: desk.PlannedLearner) -> None:

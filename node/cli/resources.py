@@ -9,11 +9,11 @@ import click
 from federation.catalogue import CRITERIA
 from node import desk
 from node.cli.asking import Asking
+from node.cli.plans import end_of_plan, print_plan
 from node.cli.words import clean
 from node.ports import ResourceRow, ResourceState
 
 BATCH = 1_000
-ROWS_SHOWN = 5
 
 
 @click.group()
@@ -64,8 +64,11 @@ def import_(asking: Asking, file: Path, author: str, rejected: Path | None, *, a
         _write_rejected(rejected, planned)
     if asking.as_json:
         asking.json(desk.ImportPlan(applied=apply, rows=tuple(planned)))
+        end_of_plan(planned)
         return
-    _print_plan(asking, planned, applied=apply)
+    words = {change: change for change in ("add", "update", "same", "refused")}
+    print_plan(asking, planned, _print_planned, words=words, end="written" if apply else "plan only")
+    end_of_plan(planned)
 
 
 @resource.command()
@@ -161,19 +164,6 @@ def _print_rows(asking: Asking, rows: Sequence[ResourceRow]) -> None:
     for row in rows:
         click.echo(f"{row.id}  {asking.word(row.state)}  {clean(str(row.resource.title))}  ({clean(row.author)})")
     click.echo(f"{asking.word('in all')} {len(rows)}")
-
-
-def _print_plan(asking: Asking, rows: Sequence[desk.PlannedRow], *, applied: bool) -> None:
-    for change in ("add", "update", "same", "refused"):
-        chosen = [row for row in rows if row.change == change]
-        if not chosen:
-            continue
-        click.echo(f"{asking.word(change)}: {len({row.row for row in chosen})}")
-        for row in chosen if change == "refused" else chosen[:ROWS_SHOWN]:
-            _print_planned(asking, row)
-        if change != "refused" and len(chosen) > ROWS_SHOWN:
-            click.echo("    …")
-    click.echo(asking.word("written" if applied else "plan only"))
 
 
 def _print_planned(asking: Asking, row: desk.PlannedRow) -> None:

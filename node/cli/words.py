@@ -161,6 +161,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "good": ("成立", "good"),
     "bad": ("不成立", "does not hold"),
     "plan only": ("以上只是计划，尚未写入；加 --apply 写入。", "This is only the plan; --apply writes it."),
+    "nothing to write": ("没有可写入的内容。", "There is nothing to write."),
     "written": ("已写入，等待审核。", "Written, waiting for review."),
     "row": ("第 {} 行", "row {}"),
     "expires": ("有效至", "valid until"),

@@ -11,20 +11,7 @@ from federation.naming import NameField
 from node.desk.plain import Document, Limit, Operation, Person
 
 CaseId = Annotated[str, Meta(min_length=1, max_length=64)]
-RequestedState = Literal[
-    "previewed",
-    "asked",
-    "received",
-    "reviewing",
-    "notice",
-    "reserving",
-    "committing",
-    "releasing",
-    "returning",
-    "converted",
-    "refused",
-    "cancelled",
-]
+RequestedState = Literal["previewed", "asked", CaseState]
 
 
 class ConvertAsked(Document, frozen=True, kw_only=True):

@@ -70,7 +70,7 @@ def personal_in(text, marks=PERSONAL):
 async def test_a_sheet_becomes_accounts_and_an_account_lives_and_goes(tmp_path, office):
     async with network(tmp_path, "school-a"):
         file, rejected = sheet(tmp_path), tmp_path / "rejected.csv"
-        plan = await office("learner", "import", file, "--rejected", str(rejected))
+        plan = await office("learner", "import", file, "--rejected", str(rejected), code=1)
         assert "add: 2" in plan
         assert f"row 2  {NAMES[0]}  999999********{NUMBERS[0][-4:]}" in plan
         assert "row 4  (identity number)" in plan
@@ -78,9 +78,11 @@ async def test_a_sheet_becomes_accounts_and_an_account_lives_and_goes(tmp_path, 
         assert "row 5  (identity number)" in plan
         assert "only the plan" in plan
         assert [line[:2] for line in rejected.read_text("utf-8-sig").splitlines()[1:]] == ["4,", "5,"]
-        assert "Written." in await office("learner", "import", file, "--apply")
-        assert "same: 2" in await office("learner", "import", file, "--apply")
-        assert "不变: 2" in await office("learner", "import", file, ui="zh")
+        assert "Written." in await office("learner", "import", file, "--apply", code=1)
+        again = await office("learner", "import", file, "--apply", code=1)
+        assert "same: 2" in again
+        assert "There is nothing to write." in again
+        assert "不变: 2" in await office("learner", "import", file, ui="zh", code=1)
         listed = {row["name"]: row["id"] for row in await office.json("learner", "list")}
         assert sorted(listed) == sorted(NAMES[:2])
         assert "in all 2" in await office("learner", "list")
@@ -144,7 +146,7 @@ async def test_who_somebody_is_stands_in_one_place_only(tmp_path, office, caplog
     async with network(tmp_path, "county", "school-a") as nodes:
         school = nodes[SCHOOL]
         file = sheet(tmp_path)
-        await office("learner", "import", file, "--apply")
+        await office("learner", "import", file, "--apply", code=1)
         ids = {row["name"]: row["id"] for row in await office.json("learner", "list")}
         learner = ids[NAMES[0]]
         await office("learner", "register", "--name", NAMES[2], "--identity-number", NUMBERS[0], code=1)
