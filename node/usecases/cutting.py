@@ -23,9 +23,11 @@ class Cutting:
     def page(self, tx: Transaction, stored: StoredLog, start: int, *, viewer: NodeName) -> Page:
         """The next page of a log for `viewer`, with everything withheld that it may not see.
 
+        It ends with what `stored` has, however much the log has grown since that was read: beyond it nothing is signed.
         Own versions that have been superseded or withdrawn travel as their hash: a later copy costs what is live.
         """
-        entries = tx.logs.entries(stored.log, start, ENTRIES_MAX) if start < stored.head.size else ()
+        left = min(ENTRIES_MAX, stored.head.size - start)
+        entries = tx.logs.entries(stored.log, start, left) if left > 0 else ()
         if stored.log.topic == catalogue.TOPIC:
             entries = self._as_seen(tx, stored.log, entries, start, viewer)
         taken = take_page(entries)
