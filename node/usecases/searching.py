@@ -85,8 +85,12 @@ class Searching:
         told = await self._ask_upward(owner, wide)
         shared = max(told.answers, key=_reach, default=None)
         statistics = shared.statistics if shared else await self._last_statistics(wide)
-        near = await self._local(msgspec.structs.replace(wide, statistics=statistics))
-        return self._merged(request, near, told)
+        alike = msgspec.structs.replace(wide, statistics=statistics)
+        async with asyncio.TaskGroup() as together:
+            here = together.create_task(self._local(alike))
+            between = [together.create_task(self._ask_between(name, alike)) for name in self._between(request, told)]
+        told = _joined(told, [task.result() for task in between])
+        return self._merged(request, here.result(), told)
 
     async def answer(self, caller: NodeName, request: SearchRequest) -> SearchAnswer:
         """What another node gets: from this index if it owns what is asked, else from the ancestor that does."""
@@ -202,6 +206,22 @@ class Searching:
         near = await self._ask_siblings(request)
         return msgspec.structs.replace(near, sources=(*sources, *near.sources))
 
+    def _between(self, request: SearchRequest, told: "_Told") -> Sequence[NodeName]:
+        """The authorities between this node and the root, for a question to the whole network: what they share with
+        those below them alone is in no index above. Nobody, where everything above is out of reach.
+        """
+        if request.scope != "network" or told.beside or not told.answers:
+            return ()
+        found, name = [], self._parent
+        while name is not None and name != self._root:
+            found.append(name)
+            name = parent_of(name, self._root)
+        return [name for name in found if self._peers.can_dial(name)]
+
+    async def _ask_between(self, name: NodeName, request: SearchRequest) -> "_Told":
+        """What one of them holds itself; it asks nobody else."""
+        return await self._ask(name, msgspec.structs.replace(request, hops_left=0), self._timeout_s / 2)
+
     async def _ask_siblings(self, request: SearchRequest) -> "_Told":
         """With everything above out of reach: the siblings that can be dialled, all at once, for what they hold."""
         able = [one.name for one in self._vouching.siblings() if one.status == "active"]
@@ -263,12 +283,13 @@ class Searching:
             nodes_in_scope=in_scope + (len(lacking) if far else max(1, len(lacking))),
             silent=tuple(silent)[:SILENT_NAMED_MAX],
         )
+        total, is_all = _total(widest, [answer for answer in (near, *far) if answer is not widest])
         whole = msgspec.structs.replace(
             widest,
             sources=(*near.sources, *told.sources)[:256],
             coverage=coverage,
-            total=sum(answer.total for answer in beside) if told.beside else max(widest.total, near.total),
-            total_is_exact=widest.total_is_exact and coverage.is_whole,
+            total=sum(answer.total for answer in beside) if told.beside else total,
+            total_is_exact=widest.total_is_exact and coverage.is_whole and (told.beside or is_all),
             facets=widest.facets if len(beside) == 1 else add_facets(answer.facets for answer in beside),
             text_was_cut=widest.text_was_cut or near.text_was_cut,
         )
@@ -286,10 +307,34 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
     """Siblings answered, each for itself, in place of anybody above."""
 
 
+def _joined(told: _Told, between: Sequence[_Told]) -> _Told:
+    """The answer for the whole scope, with those of authorities between; whoever carried the question is named once."""
+    answered = {source.node for part in between for source in part.sources}
+    sources = [source for source in told.sources if source.node not in answered]
+    return msgspec.structs.replace(
+        told,
+        answers=(*told.answers, *(answer for part in between for answer in part.answers)),
+        sources=(*sources, *(source for part in between for source in part.sources)),
+    )
+
+
 def _lacking(sources: Sequence[SourceStatus]) -> tuple[NodeName, ...]:
     """Who was asked, by whichever road, and gave no answer at all."""
     answered = {source.node for source in sources if source.outcome in ("ok", "empty", "partial", "stale")}
     return tuple(dict.fromkeys(NodeName(source.node) for source in sources if source.node not in answered))
+
+
+def _total(widest: SearchAnswer, others: Sequence[SearchAnswer]) -> tuple[int, bool]:
+    """What the widest answer counts and what the others have beside it, and whether that is known: an answer with more
+    than the hits it brought may have counted the same resources.
+    """
+    least = max(answer.total for answer in (widest, *others))
+    if not any(answer.total for answer in others):
+        return least, True
+    beside = {hit.key for answer in others for hit in answer.hits} - {hit.key for hit in widest.hits}
+    if any(answer.total > len(answer.hits) for answer in (widest, *others)):
+        return least, not beside and least == widest.total
+    return widest.total + len(beside), True
 
 
 def _reach(answer: SearchAnswer) -> int:

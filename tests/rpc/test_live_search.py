@@ -35,15 +35,31 @@ async def test_each_scope_finds_what_it_should_and_no_more(tmp_path):
             "node": {"own"},
             "siblings": {"own", "near"},
             "subtree": {"own"},
-            "network": {"own", "far"},
+            "network": {"own", "near", "far"},
         }
         answer = await nodes[SCHOOL].search("书法", scope="network")
-        assert answer.total == 2
+        assert (answer.total, answer.total_is_exact) == (3, True)
         assert {(one.facet, one.count) for one in answer.facets if one.facet == "audience"} == {("audience", 2)}
         assert all(hit.age_s is not None for hit in answer.hits if hit.publisher != SCHOOL)
         assert {source.node for source in answer.sources} >= {SCHOOL, ROOT}
         below = await nodes[SCHOOL].search("书法", scope="subtree", under=FAR)
         assert {hit.id for hit in below.hits} == {"far"}
+
+
+async def test_the_whole_network_is_also_what_authorities_share_with_those_below_them_alone(tmp_path):
+    async with network(tmp_path, "county", "far", "school-a.county", "school-c.far") as nodes:
+        await nodes[COUNTY].publish("below", "全县的 书法 课", "subtree", COUNTY)
+        await nodes[COUNTY].publish("all", "县里的 书法 课")
+        await until(lambda: _indexed(nodes, ROOT, COUNTY))
+        await until(lambda: _indexed(nodes, COUNTY, COUNTY))
+        answer = await nodes[SCHOOL].search("书法", scope="network")
+        assert {hit.id for hit in answer.hits} == {"below", "all"}
+        assert (answer.total, answer.total_is_exact) == (2, True)
+        assert sorted(source.node for source in answer.sources) == sorted((SCHOOL, COUNTY, ROOT))
+        elsewhere = await nodes[STRANGER].search("书法", scope="network")
+        assert {hit.id for hit in elsewhere.hits} == {"all"}
+        visitors = await nodes[SCHOOL].search("书法", scope="public")
+        assert {hit.id for hit in visitors.hits} == {"all"}
 
 
 async def test_the_public_finds_what_is_shared_with_everybody_wherever_it_asks(tmp_path):

@@ -228,7 +228,7 @@ def test_an_inbox_that_forgets_is_noticed(monkeypatch):
     monkeypatch.setattr(_Batch, "_follows_on", lambda *_: None)
     monkeypatch.setattr(_Batch, "answer", lambda self, _: self.answers)
     monkeypatch.setitem(DEEDS, "post", 12.0)
-    outcome = broken_by(None, faults=read_faults("loss*30,crashes*20"), hours=8.0)
+    outcome = broken_by(None, faults=read_faults("loss*30,crashes*40"), hours=8.0)
     assert outcome.broken == "what must arrive arrives once"
 
 
