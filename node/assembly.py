@@ -4,13 +4,17 @@ What lives here: wiring. What must not: a decision, files of a home (`opening.py
 (`runtime.py`).
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 
 from node.bank import Bank
 from node.bank_parts import Knowing
+from node.desk import CreditSheet
 from node.host.homes import last_backup_ms
 from node.host.passwords import ArgonPasswords
 from node.inbound import InboundCatalogue, InboundCredits, InboundDirectory, InboundLogs, InboundPost
+from node.intake.uploads import read_upload
 from node.parts import SOFTWARE_VERSION, Parts
 from node.ports import Receives, Settles
 from node.reception import Reception
@@ -33,6 +37,7 @@ from node.usecases.searching import STATISTICS_NOTE
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
 from node.usecases.telling import Telling
+from node.usecases.uploading import Uploading
 
 
 class Node(Parts):
@@ -187,6 +192,21 @@ class Node(Parts):
             passwords=self._passwords,
             noting=self.noting,
         )
+
+    @cached_property
+    def uploading(self) -> Uploading:
+        return Uploading(store=self.store, clock=self.clock, randomness=self.randomness, noting=self.noting)
+
+    @cached_property
+    def read_sheet(self) -> Callable[[bytes, str], Awaitable[CreditSheet]]:
+        """Sheets are read one at a time, off the event loop: two that unfold far would take the memory of two."""
+        one = asyncio.Lock()
+
+        async def read(content: bytes, name: str) -> CreditSheet:
+            async with one:
+                return await asyncio.to_thread(read_upload, content, name)
+
+        return read
 
     # --- who is answered ---------------------------------------------------------------------------------------------
 

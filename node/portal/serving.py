@@ -6,7 +6,7 @@ What lives here: the socket, and starting and stopping. What must not: any page,
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -16,14 +16,18 @@ from config.settings import Portal
 from federation.budgets import Budgets, per_minute
 from federation.directory import NodeDescription
 from federation.errors import Unavailable
+from federation.short_ids import encode
+from node.desk import CreditSheet
 from node.portal.border import Border
+from node.portal.holding import Holding
 from node.portal.site import build_site
-from node.portal.visits import Behind
+from node.portal.visits import TOKEN_BYTES, Behind
 from node.portal.window import Desk, Window
 from node.ports import Clock, Randomness
 from node.usecases.noting import Noting
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
+from node.usecases.uploading import Uploading
 
 CONNECTIONS_MAX: Final = 256
 KEEP_ALIVE_S: Final = 15
@@ -31,6 +35,8 @@ STOP_GRACE_S: Final = 2
 HEAD_BYTES_MAX: Final = 32_768
 BACKLOG: Final = 128
 LOOKS_PER_MINUTE: Final = 20
+SHEETS_EACH_MAX: Final = 6
+SHEETS_MAX: Final = 24
 EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # compared, and bound only where the operator says so
 
 
@@ -49,6 +55,10 @@ class People(Protocol):
     def staffing(self) -> Staffing: ...
     @property
     def noting(self) -> Noting: ...
+    @property
+    def uploading(self) -> Uploading: ...
+    @property
+    def read_sheet(self) -> Callable[[bytes, str], Awaitable[CreditSheet]]: ...
     @property
     def clock(self) -> Clock: ...
     @property
@@ -80,6 +90,9 @@ class PortalServer:
             shows_metrics=settings.metrics == "everybody",
             counts=lambda: border,
             looks=Budgets(per_minute(LOOKS_PER_MINUTE)),
+            uploading=people.uploading,
+            read_sheet=people.read_sheet,
+            sheets=Holding(_draw_by(people.randomness), each_max=SHEETS_EACH_MAX, all_max=SHEETS_MAX),
         )
         hosts = frozenset(host for host in (urlsplit(address).hostname,) if host)
         border = Border(build_site(behind), hosts=hosts, clock=people.clock, is_secure=is_secure)
@@ -97,6 +110,10 @@ class PortalServer:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _draw_by(randomness: Randomness) -> Callable[[], str]:
+    return lambda: encode(randomness.token(TOKEN_BYTES))
 
 
 def _configured(app: Border) -> uvicorn.Config:

@@ -23,6 +23,7 @@ from node.portal import (
     operator_pages,
     registrar_pages,
     search_pages,
+    sheet_pages,
     verify_pages,
     watch_pages,
 )
@@ -48,6 +49,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *learner_pages.PAGES,
     *exchange_pages.PAGES,
     *registrar_pages.PAGES,
+    *sheet_pages.PAGES,
     *operator_pages.PAGES,
     *watch_pages.PAGES,
 )

@@ -3,7 +3,7 @@
 What lives here: cookies, forms and their tokens, redirects. What must not: what stands on any page.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlencode
@@ -15,15 +15,18 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from federation.budgets import Budgets
 from federation.directory import NodeDescription
-from federation.errors import InvalidInput
+from federation.errors import InvalidInput, LlnError
 from federation.short_ids import encode
+from node.desk import CreditSheet
 from node.portal import drawing, wording
+from node.portal.holding import Holding
 from node.portal.window import Window
 from node.ports import Clock, Randomness
 from node.ports.people import PersonRow, Role
 from node.usecases.noting import Noting
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
+from node.usecases.uploading import Uploading
 
 T = TypeVar("T")
 SESSION: Final = "lln-session"
@@ -34,6 +37,7 @@ TYPE: Final = "lln-type"
 DISPLAY_KEYS: Final = ("ui", "display")
 YEAR_S: Final = 365 * 24 * 3_600
 TOKEN_BYTES: Final = 20
+SHEET_BYTES_MAX: Final = 2_000_000
 
 
 class FormStale(InvalidInput):
@@ -57,6 +61,13 @@ class Counts(Protocol):
     def seconds(self) -> float: ...
 
 
+class HeldSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A sheet of credits between its upload and its confirmation; `file` as the browser named it."""
+
+    file: str
+    sheet: CreditSheet
+
+
 class Behind(msgspec.Struct, frozen=True, kw_only=True):
     """What stands behind every page: the node's desk, its people, its clock, and what it says of itself."""
 
@@ -73,6 +84,9 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     shows_metrics: bool
     counts: Callable[[], Counts]
     looks: Budgets
+    uploading: Uploading
+    read_sheet: Callable[[bytes, str], Awaitable[CreditSheet]]
+    sheets: Holding[HeldSheet]
 
     def draw_token(self) -> str:
         return encode(self.randomness.token(TOKEN_BYTES))
@@ -170,6 +184,10 @@ class Visit:
 
     def say(self, key: str, **values: object) -> str:
         return wording.say(self.ui, key, **values)
+
+    def told(self, refused: LlnError) -> str:
+        """An error as its sentence in the language of the page."""
+        return refused.zh if self.ui == "zh" else refused.en
 
     def draw(self, template: str, **values: Any) -> str:
         return drawing.draw(template, self.ui, {"visit": self, **values})

@@ -64,6 +64,22 @@ class DoingRow(Kept, frozen=True, kw_only=True):
     at_ms: int
 
 
+class UploadRow(Kept, frozen=True, kw_only=True):
+    """A sheet of credits that somebody issued at the pages: `id` sorts the newest first, `owner` is who did it.
+
+    `records`: what this upload issued, and nothing that was there before; `revoked`: what of it was taken back. Names
+    and numbers of the sheet stand nowhere here.
+    """
+
+    state: Literal["issuing", "issued", "undoing", "undone"] = "issuing"
+    file: str
+    records: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
+    reason: str = ""
+    at_ms: int
+    until_ms: int
+
+
 class PeopleShelves(Protocol):
     @property
     def persons(self) -> Shelf[PersonRow]: ...
@@ -71,6 +87,8 @@ class PeopleShelves(Protocol):
     def sessions(self) -> Shelf[SessionRow]: ...
     @property
     def doings(self) -> Shelf[DoingRow]: ...
+    @property
+    def uploads(self) -> Shelf[UploadRow]: ...
 
 
 class Passwords(Protocol):

@@ -73,6 +73,7 @@ COUNTED: Final = Kind("counts", crediting.CountsRow)
 PERSONS: Final = Kind("person", people.PersonRow)
 SESSIONS: Final = Kind("session", people.SessionRow)
 DOINGS: Final = Kind("doing", people.DoingRow)
+UPLOADS: Final = Kind("upload", people.UploadRow)
 
 
 class StoredShelf(Generic[D]):
@@ -180,3 +181,4 @@ class StoredPeople:
         self.persons = StoredShelf(tables, PERSONS)
         self.sessions = StoredShelf(tables, SESSIONS)
         self.doings = StoredShelf(tables, DOINGS)
+        self.uploads = StoredShelf(tables, UPLOADS)

@@ -15,7 +15,7 @@ from playwright.async_api import Page, async_playwright
 
 from node.portal.site import PAGES
 from tests.portal.browsing import CHROMIUM, browser, sign_in_as
-from tests.support.portal_world import RECEIVER, STAFF_PASSWORD, World, world
+from tests.support.portal_world import RECEIVER, SHEET, STAFF_PASSWORD, World, world
 
 NUMBERS = numbers(1)
 SIZES = {"phone": (390, 844), "narrow": (320, 640), "desk": (1280, 900)}
@@ -105,6 +105,10 @@ async def steps(page: Page, made: World, sign_in: Callable[[str], Awaitable[None
     await page.locator("[name=learner]").fill("2026001")
     await send(page)
     yield "issue-plan"
+    await page.goto(f"{made.address}/desk/issue/sheet")
+    await page.locator("[name=file]").set_input_files({"name": "五月.csv", "mimeType": "", "buffer": SHEET.encode()})
+    await send(page)
+    yield "sheet-plan"
     await sign_in("learner")
     await page.goto(f"{made.address}/my/data")
     await page.locator("form[action='/my/data/erase'] button").click()

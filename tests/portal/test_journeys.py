@@ -13,7 +13,7 @@ from playwright.async_api import async_playwright
 from node.portal.site import PAGES
 from tests.portal.browsing import CHROMIUM, browser, sign_in_as
 from tests.portal.shots import addresses
-from tests.support.portal_world import HOME, PASSWORD, RECEIVER, STAFF_PASSWORD
+from tests.support.portal_world import HOME, PASSWORD, RECEIVER, STAFF_PASSWORD, register
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -140,6 +140,26 @@ async def test_a_registrar_opens_an_account_and_issues_credits(chromium, made, s
         await page.get_by_role("button", name="看看会登记什么").click()
         await page.get_by_role("button", name="确认登记").click()
         assert "已登记" in await page.locator(".note.good").inner_text()
+
+
+@pytest.mark.parametrize(("size", "scripts"), WAYS)
+async def test_a_registrar_issues_a_sheet_and_takes_it_back(chromium, made, size, scripts):
+    number = f"T{size[0]}{int(scripts)}"
+    await register(made.home, "表格生", number)
+    sheet = f"学号,学习成果,取得日期\n{number},dough,2026-05-01\nnobody,dough,2026-05-01\n"
+    async with window(chromium, made, size, scripts=scripts, role="registrar") as page:
+        await page.goto(f"{made.address}/desk")
+        await page.get_by_role("link", name="用表格登记学分").click()
+        file = {"name": "五月.csv", "mimeType": "text/csv", "buffer": sheet.encode()}
+        await page.get_by_label("表格文件").set_input_files(file)
+        await page.get_by_role("button", name="看看会登记什么").click()
+        await page.get_by_role("button", name="确认登记 1 条").wait_for()
+        assert not await page.evaluate(WIDE)
+        await page.get_by_role("button", name="确认登记 1 条").click()
+        assert "已登记 1 条" in await page.locator(".note.good").inner_text()
+        await page.get_by_label("撤销理由").fill("传错了文件")
+        await page.get_by_role("button", name="撤销 1 条").click()
+        assert "已撤销 1 条" in await page.locator(".note.good").inner_text()
 
 
 @pytest.mark.parametrize("approves", [True, False], ids=["approves", "returns"])

@@ -19,6 +19,7 @@ ASKED_BY_PART = {
     "help": ("find", "earn", "show", "big", "lost"),
     "resource": ("captions", "transcript", "large_type"),
     "people": ("state_invited", "state_active", "state_closed"),
+    "sheet": ("state_issuing", "state_issued", "state_undoing", "state_undone"),
     "node": ("severity_good", "severity_notice", "severity_warning", "severity_fault"),
 }
 CHINESE = re.compile(r"[\u4e00-\u9fff]")

@@ -10,8 +10,10 @@ import msgspec
 
 from config.settings import Portal
 from federation.catalogue import CRITERIA, Accessibility, BilingualLine, BilingualProse, Resource
+from node.portal.visits import SESSION
 from node.usecases.signing_in import SignedIn
 from tests.support.live_nodes import ROOT, Live, Network, until
+from tests.support.web_client import Visitor
 
 HOME, RECEIVER, SCHOOL = "jiashan.lln.internal", "haining.lln.internal", "school.jiashan.lln.internal"
 PASSWORD = "江南水乡春来早得很呢啊"  # noqa: S105  # of people who do not exist
@@ -91,6 +93,8 @@ class World:
     record: str = ""
     consent: str = ""
     request: str = ""
+    sheet: str = ""
+    upload: str = ""
     cases: list[str] = field(default_factory=list)
     people: dict[str, SignedIn] = field(default_factory=dict)
 
@@ -108,6 +112,10 @@ class World:
         filled = filled.replace("{mark}", "x").replace("{name}", "portal.css").replace("{token}", "nobody")
         if filled.startswith("/desk/cases"):
             return filled.replace("{id}", self.cases[0])
+        if filled.startswith("/desk/issue/sheet/"):
+            return filled.replace("{id}", self.sheet)
+        if filled.startswith("/desk/uploads/"):
+            return filled.replace("{id}", self.upload)
         if filled.startswith("/my/requests"):
             return filled.replace("{id}", self.request)
         return filled.replace("{id}", self.record)
@@ -142,6 +150,25 @@ async def fill(made: World) -> None:
         made.cases.append(await ask_for_review(made, at))
     for role in ("learner", "contributor", "reviewer", "registrar", "operator", "auditor"):
         made.people[role] = await person(home, role, made.learner if role == "learner" else "")
+    await hand_in(made)
+
+
+SHEET = """学号,学习成果,取得日期,学分,证书编号
+2026001,dough,2026-05-01,,
+2026001,care,2026-06-01,4,Z-77
+nobody,phone,2026-06-01,,
+2026001,phone,五月,,
+"""
+
+
+async def hand_in(made: World) -> None:
+    """A sheet that the registrar is about to confirm, and one that was taken back."""
+    registrar = Visitor(made.address, {SESSION: made.people["registrar"].token})
+    answer = await registrar.upload("/desk/issue/sheet", SHEET.encode(), "五月.csv")
+    made.sheet = answer.location.rpartition("/")[2]
+    uploading = made.home.node.uploading
+    made.upload = (await uploading.begin(made.people["registrar"].person, "四月.xlsx")).id
+    await uploading.finish(made.upload)
 
 
 async def publish_all(made: World) -> None:
