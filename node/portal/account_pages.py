@@ -14,10 +14,14 @@ from node.ports.people import PersonRow
 from node.usecases.signing_in import SignedIn, check_password
 
 
-async def ask_to_sign_in(visit: Visit) -> Response:
-    """Somebody opens what only those who are signed in may see: they come back to it afterwards."""
+async def ask_to_sign_in(visit: Visit, *, back: str = "") -> Response:
+    """Somebody opens what only those who are signed in may see: they come back to it afterwards.
+
+    `back`: where what they sent is kept; without it, it is not.
+    """
     if visit.request.method == "POST":
-        return visit.page("sign_in.html", status=401, next=visit.path, login="", problem=visit.say("account.ended"))
+        problem = visit.say("account.ended_kept") if back else visit.say("account.ended")
+        return visit.page("sign_in.html", status=401, next=back or visit.path, login="", problem=problem)
     return visit.go("/sign-in", next=visit.here())
 
 

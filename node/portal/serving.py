@@ -93,6 +93,7 @@ class PortalServer:
             uploading=people.uploading,
             read_sheet=people.read_sheet,
             sheets=Holding(_draw_by(people.randomness), each_max=SHEETS_EACH_MAX, all_max=SHEETS_MAX),
+            forms=Holding(_draw_by(people.randomness)),
         )
         hosts = frozenset(host for host in (urlsplit(address).hostname,) if host)
         border = Border(build_site(behind), hosts=hosts, clock=people.clock, is_secure=is_secure)

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from federation.errors import Conflict, InvalidInput, LlnError, NotAllowed, NotFound, Unavailable
 from node.portal import (
     account_pages,
+    again_pages,
     exchange_pages,
     help_pages,
     learner_pages,
@@ -46,6 +47,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *help_pages.PAGES,
     *verify_pages.PAGES,
     *account_pages.PAGES,
+    *again_pages.PAGES,
     *learner_pages.PAGES,
     *exchange_pages.PAGES,
     *registrar_pages.PAGES,
@@ -73,12 +75,16 @@ def _entrance(page: Page, behind: Behind) -> Callable[[Request], Awaitable[Respo
             return _change_display(Visit(request, behind), *change)
         visit = request.state.visit = Visit(request, behind)
         visit.person = await behind.signing_in.person_of(visit.cookie(SESSION))
-        if request.method == "POST":
-            await _read_form(visit)
+        is_whole = request.method != "POST" or await _read_form(visit)
+        if page.roles is ANYBODY and not is_whole:
+            raise FormStale("form", "its token is not of this browser")
         if page.roles is not ANYBODY and visit.person is None:
-            return await account_pages.ask_to_sign_in(visit)
+            return await again_pages.ended(visit)
         if page.roles and not visit.may(*page.roles):
             raise RoleMissing(page.path)
+        if not is_whole:
+            return await again_pages.stale(visit)
+        visit.behind.forms.take(visit.text("again"), visit.person.id if visit.person else "", visit.now_ms)
         return await page.answer(visit)
 
     return enter
@@ -90,8 +96,8 @@ class RoleMissing(NotAllowed):
     en = "Your roles do not open this page. Ask an operator to add one if you need it."
 
 
-async def _read_form(visit: Visit) -> None:
-    """Raises FormStale for a form that is not ours: from another site, another browser, or another session."""
+async def _read_form(visit: Visit) -> bool:
+    """Whether the form carries the token of this session; raises FormStale for one that comes from another site."""
     origin = visit.request.headers.get("origin", "null")
     is_ours = origin.partition("://")[2] == visit.request.headers.get("host", "")
     if not is_ours and visit.request.headers.get("sec-fetch-site") != "same-origin":
@@ -102,8 +108,7 @@ async def _read_form(visit: Visit) -> None:
         )
     except ClientDisconnect as gone:
         raise FormStale("form", "it did not arrive whole") from gone
-    if not visit.holds(visit.text("form_token")):
-        raise FormStale("form", "its token is not of this browser")
+    return visit.holds(visit.text("form_token"))
 
 
 def _change_display(visit: Visit, path: str, cookies: dict[str, str]) -> Response:

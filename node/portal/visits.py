@@ -61,6 +61,14 @@ class Counts(Protocol):
     def seconds(self) -> float: ...
 
 
+class KeptForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What was typed into a form, without secrets and files; `had_file`: that a file has to be chosen anew."""
+
+    path: str
+    fields: tuple[tuple[str, str], ...]
+    had_file: bool
+
+
 class HeldSheet(msgspec.Struct, frozen=True, kw_only=True):
     """A sheet of credits between its upload and its confirmation; `file` as the browser named it."""
 
@@ -87,6 +95,7 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     uploading: Uploading
     read_sheet: Callable[[bytes, str], Awaitable[CreditSheet]]
     sheets: Holding[HeldSheet]
+    forms: Holding[KeptForm]
 
     def draw_token(self) -> str:
         return encode(self.randomness.token(TOKEN_BYTES))
@@ -135,6 +144,10 @@ class Visit:
         values = self.form.getlist(name) if isinstance(self.form, FormData) else ()
         return tuple(value for value in values if isinstance(value, str))[:500]
 
+    def fields(self) -> tuple[tuple[str, Any], ...]:
+        """Every field in the order of the form; a file is no text."""
+        return tuple(self.form.multi_items()) if isinstance(self.form, FormData) else ()
+
     def upload(self, name: str) -> UploadFile | None:
         value = self.form.get(name)
         return value if isinstance(value, UploadFile) and value.filename else None
@@ -173,6 +186,17 @@ class Visit:
         """Whether a form that was sent came from a page of ours, drawn for this very browser."""
         known = (self.cookie(SESSION), self.cookie(FORM))
         return any(one and token == sha256(f"form:{one}".encode()).hexdigest()[:32] for one in known)
+
+    @property
+    def device_mark(self) -> str:
+        """What a form carries besides its token: it outlives the session, and is of this browser and this login."""
+        device = self.cookie(DEVICE)
+        return sha256(f"device:{device}".encode()).hexdigest()[:32] if device and self.person else ""
+
+    def holds_device(self, mark: str) -> bool:
+        """Whether a form was drawn for this browser, whoever of its sessions it was."""
+        device = self.cookie(DEVICE)
+        return bool(device) and mark == sha256(f"device:{device}".encode()).hexdigest()[:32]
 
     def _form_mark(self) -> str:
         mark = self.cookie(FORM) or self.new_form_mark or self.behind.draw_token()

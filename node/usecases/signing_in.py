@@ -91,6 +91,18 @@ class SigningIn:
 
         return await self._store.read(unit) if token else None
 
+    async def person_of_device(self, device: str) -> PersonRow | None:
+        """Who last signed in at a browser, by what it was given then; it proves nothing about who sits there."""
+        now_ms = self._clock.now_ms()
+
+        def unit(tx: Transaction) -> PersonRow | None:
+            shown = tx.people.sessions.get(mark_of(device))
+            if shown is None or shown.state != "device" or shown.ends_at_ms <= now_ms:
+                return None
+            return tx.people.persons.get(shown.owner)
+
+        return await self._store.read(unit) if device else None
+
     async def sign_in(self, login: str, password: str, *, address: str, device: str, former: str) -> SignedIn:
         """A new session; `former` is the token that the browser had, which ends, and `device` what it was given when
         this login last signed in there. Raises WrongPassword or TooManyTries.
