@@ -47,13 +47,15 @@ class Listen(_Section, frozen=True, kw_only=True):
 
 class Portal(_Section, frozen=True, kw_only=True):
     """The web pages. `listen`: nowhere where it is empty; `address`: as people type it, where that is another one, such
-    as `https://learn.example.org` in front of which TLS ends. `metrics`: who may read `/metrics`.
+    as `https://learn.example.org` in front of which TLS ends. `metrics`: who may read `/metrics`. `staff_totp`: that
+    everybody but learners has to set up one-time codes before their roles open anything.
     """
 
     listen: ListenOrNone = "127.0.0.1:7480"
     address: WebOrigin | None = None
     metrics: Literal["loopback", "everybody"] = "loopback"
     session_hours: Annotated[int, Meta(ge=1, le=168)] = 12
+    staff_totp: bool = False
 
 
 NO_PORTAL = Portal(listen="")

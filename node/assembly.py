@@ -11,6 +11,7 @@ from functools import cached_property
 from node.bank import Bank
 from node.bank_parts import Knowing
 from node.desk import CreditSheet
+from node.formats.qr_codes import qr_code
 from node.host.homes import last_backup_ms
 from node.host.passwords import ArgonPasswords
 from node.inbound import InboundCatalogue, InboundCredits, InboundDirectory, InboundLogs, InboundPost
@@ -34,6 +35,7 @@ from node.usecases.posting import Posting
 from node.usecases.publishing import Publishing
 from node.usecases.receiving import Receiving
 from node.usecases.searching import STATISTICS_NOTE
+from node.usecases.second_factor import SecondFactor
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
 from node.usecases.telling import Telling
@@ -192,6 +194,22 @@ class Node(Parts):
             passwords=self._passwords,
             noting=self.noting,
         )
+
+    @cached_property
+    def second(self) -> SecondFactor:
+        return SecondFactor(
+            store=self.store,
+            clock=self.clock,
+            randomness=self.randomness,
+            passwords=self._passwords,
+            noting=self.noting,
+            spend=self.signing_in.spend,
+            is_required=self.settings.portal.staff_totp,
+        )
+
+    @cached_property
+    def draw_qr(self) -> Callable[[str], str]:
+        return lambda content: qr_code(content, "svg").decode()
 
     @cached_property
     def uploading(self) -> Uploading:

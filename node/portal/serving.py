@@ -25,6 +25,7 @@ from node.portal.visits import TOKEN_BYTES, Behind
 from node.portal.window import Desk, Window
 from node.ports import Clock, Randomness
 from node.usecases.noting import Noting
+from node.usecases.second_factor import SecondFactor
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
 from node.usecases.uploading import Uploading
@@ -55,6 +56,10 @@ class People(Protocol):
     def staffing(self) -> Staffing: ...
     @property
     def noting(self) -> Noting: ...
+    @property
+    def second(self) -> SecondFactor: ...
+    @property
+    def draw_qr(self) -> Callable[[str], str]: ...
     @property
     def uploading(self) -> Uploading: ...
     @property
@@ -94,6 +99,8 @@ class PortalServer:
             read_sheet=people.read_sheet,
             sheets=Holding(_draw_by(people.randomness), each_max=SHEETS_EACH_MAX, all_max=SHEETS_MAX),
             forms=Holding(_draw_by(people.randomness)),
+            second=people.second,
+            draw_qr=people.draw_qr,
         )
         hosts = frozenset(host for host in (urlsplit(address).hostname,) if host)
         border = Border(build_site(behind), hosts=hosts, clock=people.clock, is_secure=is_secure)

@@ -24,12 +24,14 @@ from node.portal import (
     operator_pages,
     registrar_pages,
     search_pages,
+    second_pages,
     sheet_pages,
     verify_pages,
     watch_pages,
 )
 from node.portal.pages import ANYBODY, Page
 from node.portal.visits import SESSION, YEAR_S, Behind, FormStale, Visit, display_change
+from node.usecases.second_factor import SecondFactorNeeded
 
 FORM_FIELDS_MAX: Final = 600
 FORM_FILES_MAX: Final = 2
@@ -48,6 +50,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *verify_pages.PAGES,
     *account_pages.PAGES,
     *again_pages.PAGES,
+    *second_pages.PAGES,
     *learner_pages.PAGES,
     *exchange_pages.PAGES,
     *registrar_pages.PAGES,
@@ -84,10 +87,19 @@ def _entrance(page: Page, behind: Behind) -> Callable[[Request], Awaitable[Respo
             raise RoleMissing(page.path)
         if not is_whole:
             return await again_pages.stale(visit)
+        if page.roles and page.path != "/account/code" and behind.second.is_missing(visit.signed_in):
+            return _ask_for_second(visit)
         visit.behind.forms.take(visit.text("again"), visit.person.id if visit.person else "", visit.now_ms)
         return await page.answer(visit)
 
     return enter
+
+
+def _ask_for_second(visit: Visit) -> Response:
+    """The settings want one-time codes of staff: no role opens anything before they are set up."""
+    if visit.request.method == "POST":
+        raise SecondFactorNeeded(visit.path)
+    return visit.go("/account/code")
 
 
 class RoleMissing(NotAllowed):

@@ -24,6 +24,7 @@ from node.portal.window import Window
 from node.ports import Clock, Randomness
 from node.ports.people import PersonRow, Role
 from node.usecases.noting import Noting
+from node.usecases.second_factor import SecondFactor
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
 from node.usecases.uploading import Uploading
@@ -31,6 +32,7 @@ from node.usecases.uploading import Uploading
 T = TypeVar("T")
 SESSION: Final = "lln-session"
 DEVICE: Final = "lln-device"
+HALFWAY: Final = "lln-halfway"
 FORM: Final = "lln-form"
 UI: Final = "lln-ui"
 TYPE: Final = "lln-type"
@@ -96,6 +98,8 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     read_sheet: Callable[[bytes, str], Awaitable[CreditSheet]]
     sheets: Holding[HeldSheet]
     forms: Holding[KeptForm]
+    second: SecondFactor
+    draw_qr: Callable[[str], str]
 
     def draw_token(self) -> str:
         return encode(self.randomness.token(TOKEN_BYTES))

@@ -1,7 +1,8 @@
 """The people who use a node's pages, as use cases see them: accounts with roles, sessions, and what they did.
 
 What lives here: the rows, the Protocols of their shelves and of passwords. What must not: statements, hashing, or
-decisions about any of it. Neither a password, a token nor a code stands here, only what each is recognised by.
+decisions about any of it. Neither a password, a token nor a code on paper stands here, only what each is recognised by;
+the secret of one-time codes does, because it has to.
 """
 
 from typing import Any, Literal, Protocol
@@ -18,6 +19,8 @@ class PersonRow(Kept, frozen=True, kw_only=True):
     """One person. `owner` is the login, folded; `name` as colleagues call them and as an author or reviewer is told.
 
     `learner`: the account of a learner. `password`: its argon2 hash; `recovery`: SHA-256, in hex, of codes on paper.
+    `totp`: the secret of one-time codes, in base32, the one thing here that is a secret itself; `totp_next`: one
+    that is being set up; `totp_step`: the last step of thirty seconds whose code was used.
     """
 
     state: PersonState = "invited"
@@ -26,6 +29,9 @@ class PersonRow(Kept, frozen=True, kw_only=True):
     learner: str = ""
     password: str = ""
     recovery: tuple[str, ...] = ()
+    totp: str = ""
+    totp_next: str = ""
+    totp_step: int = 0
     made_at_ms: int
 
     def __repr__(self) -> str:
@@ -47,10 +53,11 @@ class PersonRow(Kept, frozen=True, kw_only=True):
 class SessionRow(Kept, frozen=True, kw_only=True):
     """`id`: SHA-256, in hex, of the token that a browser, or a set-up link, carries; `owner`: the person.
 
-    `device`: that a browser has signed in before, which opens nothing by itself.
+    `device`: that a browser has signed in before, which opens nothing by itself; `halfway`: that somebody there has
+    proved the password and still owes a one-time code.
     """
 
-    state: Literal["open", "setup", "device"] = "open"
+    state: Literal["open", "setup", "device", "halfway"] = "open"
     began_at_ms: int
     ends_at_ms: int
 

@@ -100,6 +100,11 @@ async def steps(page: Page, made: World, sign_in: Callable[[str], Awaitable[None
         await page.locator(f"[name={name}]").fill(STAFF_PASSWORD)
     await send(page)
     yield "codes"
+    await sign_in("operator")
+    await page.goto(f"{made.address}/account/code")
+    await page.locator("[name=password]").fill(STAFF_PASSWORD)
+    await send(page)
+    yield "second-factor"
     await sign_in("registrar")
     await page.goto(f"{made.address}/desk/issue")
     await page.locator("[name=learner]").fill("2026001")

@@ -3,6 +3,7 @@
 Needs the system's Chromium; where there is none, these tests say so and are skipped.
 """
 
+import time
 from contextlib import asynccontextmanager
 from importlib import resources
 
@@ -11,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 
 from node.portal.site import PAGES
+from node.usecases.second_factor import code_at
 from tests.portal.browsing import CHROMIUM, browser, sign_in_as
 from tests.portal.shots import addresses
 from tests.support.portal_world import HOME, PASSWORD, RECEIVER, STAFF_PASSWORD, register
@@ -180,6 +182,36 @@ async def test_a_registrar_decides_on_a_conversion_with_its_evidence_in_view(chr
         await page.goto(f"{made.address}/desk/cases/{case}")
         assert "registrar先生 (registrar1)" in await page.locator("main").inner_text()
         assert await page.get_by_role("button", name="通过").count() == 0
+
+
+@pytest.mark.parametrize(("size", "scripts"), WAYS)
+async def test_a_teacher_sets_up_codes_and_signs_in_with_one(chromium, made, size, scripts):
+    node, login = made.home.node, f"phone-{size[0]}-{scripts}".lower()
+    _, token = await node.staffing.invite(login, "陈老师", ("registrar",))
+    await node.staffing.set_up(token, login=login, name="陈老师", password=STAFF_PASSWORD)
+    async with window(chromium, made, size, scripts=scripts) as page:
+        await page.goto(f"{made.address}/account/code")
+        await page.get_by_label("账号").fill(login)
+        await page.get_by_label("密码").fill(STAFF_PASSWORD)
+        await page.get_by_role("button", name="登录").click()
+        await page.get_by_label("现在的密码").fill(STAFF_PASSWORD)
+        await page.get_by_role("button", name="开始设置").click()
+        assert await page.locator(".qr").bounding_box()
+        assert not await page.evaluate(WIDE)
+        secret = (await page.locator("main .code").inner_text()).replace(" ", "")
+        step = int(time.time()) // 30
+        await page.get_by_label("动态码").fill(code_at(secret, step))
+        await page.get_by_role("button", name="启用").click()
+        assert "动态码已启用" in await page.locator(".note.good").inner_text()
+        await page.goto(f"{made.address}/account")
+        await page.get_by_role("button", name="退出登录").click()
+        await page.goto(f"{made.address}/desk")
+        await page.get_by_label("账号").fill(login)
+        await page.get_by_label("密码").fill(STAFF_PASSWORD)
+        await page.get_by_role("button", name="登录").click()
+        await page.get_by_label("动态码").fill(code_at(secret, step + 1))
+        await page.get_by_role("button", name="登录").click()
+        assert page.url == f"{made.address}/desk"
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
