@@ -18,7 +18,7 @@ from federation.directory import NodeDescription
 from federation.errors import Unavailable
 from federation.short_ids import encode
 from node.desk import CreditSheet
-from node.portal.border import Border
+from node.portal.border import App, Border
 from node.portal.holding import Holding
 from node.portal.site import build_site
 from node.portal.visits import TOKEN_BYTES, Behind
@@ -124,7 +124,7 @@ def _draw_by(randomness: Randomness) -> Callable[[], str]:
     return lambda: encode(randomness.token(TOKEN_BYTES))
 
 
-def _configured(app: Border) -> uvicorn.Config:
+def _configured(app: App) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="h11",
