@@ -14,10 +14,12 @@ from node.desk import CreditSheet
 from node.formats.qr_codes import qr_code
 from node.host.homes import last_backup_ms
 from node.host.passwords import ArgonPasswords
+from node.host.providers import OidcProvider
 from node.inbound import InboundCatalogue, InboundCredits, InboundDirectory, InboundLogs, InboundPost
 from node.intake.uploads import read_upload
 from node.parts import SOFTWARE_VERSION, Parts
 from node.ports import Receives, Settles
+from node.ports.people import Provider
 from node.reception import Reception
 from node.rpc.credit_calls import CreditCalls
 from node.rpc.relay_service import Relays
@@ -28,6 +30,7 @@ from node.usecases.founding import open_own_logs
 from node.usecases.identifying import Identifying
 from node.usecases.importing import Importing
 from node.usecases.inspecting import Inspecting
+from node.usecases.linking import Linking
 from node.usecases.meeting import LINEAGE_NOTE
 from node.usecases.moving import take_up_name
 from node.usecases.noting import Noting
@@ -205,6 +208,23 @@ class Node(Parts):
             noting=self.noting,
             spend=self.signing_in.spend,
             is_required=self.settings.portal.staff_totp,
+        )
+
+    @cached_property
+    def linking(self) -> Linking:
+        return Linking(store=self.store, noting=self.noting)
+
+    @cached_property
+    def provider(self) -> Provider | None:
+        told = self.settings.portal
+        if told.oidc_issuer is None:
+            return None
+        return OidcProvider(
+            issuer=told.oidc_issuer,
+            title=told.oidc_title,
+            client=told.oidc_client,
+            secret=told.oidc_secret,
+            clock=self.clock,
         )
 
     @cached_property

@@ -45,11 +45,11 @@ async def sign_in(visit: Visit) -> Response:
         return _again(visit, "sign_in.html", refused, next=inner_path(visit.text("next")), login=login)
     to = inner_path(visit.text("next"))
     if isinstance(signed_in, Halfway):
-        return _go_halfway(visit, signed_in, to)
+        return go_halfway(visit, signed_in, to)
     return let_in(visit, signed_in, visit.go(first_page(signed_in.person) if to == "/" else to))
 
 
-def _go_halfway(visit: Visit, halfway: Halfway, to: str) -> Response:
+def go_halfway(visit: Visit, halfway: Halfway, to: str) -> Response:
     response = visit.go("/sign-in/code", next=to)
     visit.set_cookie(response, HALFWAY, halfway.token, HALFWAY_MS // 1_000)
     return response
@@ -76,7 +76,7 @@ async def recover(visit: Visit) -> Response:
     except LlnError as refused:
         return _again(visit, "recover.html", refused, login=visit.text("login"))
     if isinstance(signed_in, Halfway):
-        return _go_halfway(visit, signed_in, "/account")
+        return go_halfway(visit, signed_in, "/account")
     return let_in(visit, signed_in, visit.go("/account"))
 
 

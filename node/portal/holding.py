@@ -56,3 +56,11 @@ class Holding(Generic[T]):
         if value is not None:
             del self._held[name]
         return value
+
+    def pop_where(self, owner: str, now_ms: int, is_it: Callable[[T], bool]) -> T | None:
+        """The same for what is known by something of its own."""
+        for name in [name for name, one in self._held.items() if one.owner == owner]:
+            value = self.get(name, owner, now_ms)
+            if owner and value is not None and is_it(value):
+                return self.take(name, owner, now_ms)
+        return None

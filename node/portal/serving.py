@@ -24,6 +24,8 @@ from node.portal.site import build_site
 from node.portal.visits import TOKEN_BYTES, Behind
 from node.portal.window import Desk, Window
 from node.ports import Clock, Randomness
+from node.ports.people import Provider
+from node.usecases.linking import Linking
 from node.usecases.noting import Noting
 from node.usecases.second_factor import SecondFactor
 from node.usecases.signing_in import SigningIn
@@ -38,6 +40,8 @@ BACKLOG: Final = 128
 LOOKS_PER_MINUTE: Final = 20
 SHEETS_EACH_MAX: Final = 6
 SHEETS_MAX: Final = 24
+BEGUN_EACH_MAX: Final = 4
+BEGUN_MAX: Final = 2_000
 EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # compared, and bound only where the operator says so
 
 
@@ -58,6 +62,10 @@ class People(Protocol):
     def noting(self) -> Noting: ...
     @property
     def second(self) -> SecondFactor: ...
+    @property
+    def linking(self) -> Linking: ...
+    @property
+    def provider(self) -> Provider | None: ...
     @property
     def draw_qr(self) -> Callable[[str], str]: ...
     @property
@@ -100,6 +108,9 @@ class PortalServer:
             sheets=Holding(_draw_by(people.randomness), each_max=SHEETS_EACH_MAX, all_max=SHEETS_MAX),
             forms=Holding(_draw_by(people.randomness)),
             second=people.second,
+            linking=people.linking,
+            institution=lambda: people.provider,
+            begun=Holding(_draw_by(people.randomness), each_max=BEGUN_EACH_MAX, all_max=BEGUN_MAX),
             draw_qr=people.draw_qr,
         )
         hosts = frozenset(host for host in (urlsplit(address).hostname,) if host)

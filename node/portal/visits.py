@@ -22,7 +22,8 @@ from node.portal import drawing, wording
 from node.portal.holding import Holding
 from node.portal.window import Window
 from node.ports import Clock, Randomness
-from node.ports.people import PersonRow, Role
+from node.ports.people import Asked, PersonRow, Provider, Role
+from node.usecases.linking import Linking
 from node.usecases.noting import Noting
 from node.usecases.second_factor import SecondFactor
 from node.usecases.signing_in import SigningIn
@@ -99,6 +100,9 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     sheets: Holding[HeldSheet]
     forms: Holding[KeptForm]
     second: SecondFactor
+    linking: Linking
+    institution: Callable[[], Provider | None]
+    begun: Holding[Asked]
     draw_qr: Callable[[str], str]
 
     def draw_token(self) -> str:
@@ -156,6 +160,11 @@ class Visit:
         value = self.form.get(name)
         return value if isinstance(value, UploadFile) and value.filename else None
 
+    @property
+    def provider(self) -> Provider | None:
+        """The sign-in of our institution, where it has one."""
+        return self.behind.institution()
+
     def institution(self, name: str) -> str:
         """A node as people call it, where that is known here; its name otherwise."""
         return wording.both(self.ui, self.node.title) if name == self.behind.name else name
@@ -184,7 +193,7 @@ class Visit:
     @property
     def form_token(self) -> str:
         """What every form of this visitor carries; nobody else's pages can know it."""
-        return sha256(f"form:{self.cookie(SESSION) or self._form_mark()}".encode()).hexdigest()[:32]
+        return sha256(f"form:{self.cookie(SESSION) or self.form_mark()}".encode()).hexdigest()[:32]
 
     def holds(self, token: str) -> bool:
         """Whether a form that was sent came from a page of ours, drawn for this very browser."""
@@ -202,7 +211,7 @@ class Visit:
         device = self.cookie(DEVICE)
         return bool(device) and mark == sha256(f"device:{device}".encode()).hexdigest()[:32]
 
-    def _form_mark(self) -> str:
+    def form_mark(self) -> str:
         mark = self.cookie(FORM) or self.new_form_mark or self.behind.draw_token()
         if not self.cookie(FORM):
             self.new_form_mark = mark

@@ -7,6 +7,8 @@ the secret of one-time codes does, because it has to.
 
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from node.ports.crediting import Kept, Shelf
 
 Role = Literal["learner", "contributor", "reviewer", "registrar", "operator", "auditor"]
@@ -87,6 +89,30 @@ class UploadRow(Kept, frozen=True, kw_only=True):
     until_ms: int
 
 
+class ForeignRow(Kept, frozen=True, kw_only=True):
+    """`id`: SHA-256, in hex, of issuer and subject; `owner`: the person whose account it opens."""
+
+    issuer: str
+    subject: str
+
+
+class Foreign(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody as their own institution knows them."""
+
+    issuer: str
+    subject: str
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a browser was sent to a provider with; `back` is where it returns, `leads` where it then goes on to."""
+
+    state: str
+    nonce: str
+    verifier: str
+    back: str
+    leads: str
+
+
 class PeopleShelves(Protocol):
     @property
     def persons(self) -> Shelf[PersonRow]: ...
@@ -96,6 +122,25 @@ class PeopleShelves(Protocol):
     def doings(self) -> Shelf[DoingRow]: ...
     @property
     def uploads(self) -> Shelf[UploadRow]: ...
+    @property
+    def foreign(self) -> Shelf[ForeignRow]: ...
+
+
+class Provider(Protocol):
+    """An institution's own sign-in; what it says has been verified."""
+
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+
+    async def address(self, asked: Asked) -> str:
+        """Where a browser is sent."""
+        ...
+
+    async def finish(self, code: str, asked: Asked) -> Foreign:
+        """Who signed in there."""
+        ...
 
 
 class Passwords(Protocol):

@@ -74,6 +74,7 @@ PERSONS: Final = Kind("person", people.PersonRow)
 SESSIONS: Final = Kind("session", people.SessionRow)
 DOINGS: Final = Kind("doing", people.DoingRow)
 UPLOADS: Final = Kind("upload", people.UploadRow)
+FOREIGN: Final = Kind("foreign", people.ForeignRow)
 
 
 class StoredShelf(Generic[D]):
@@ -182,3 +183,4 @@ class StoredPeople:
         self.sessions = StoredShelf(tables, SESSIONS)
         self.doings = StoredShelf(tables, DOINGS)
         self.uploads = StoredShelf(tables, UPLOADS)
+        self.foreign = StoredShelf(tables, FOREIGN)

@@ -22,6 +22,7 @@ DRAWN = [
     for page in GETS
     if not page.path.endswith((".json", ".csv"))
     and not page.path.startswith(("/static", "/healthz", "/readyz", "/metrics", "/setup", "/.well-known"))
+    and not page.path.startswith("/sign-in/institution")
 ]
 REFERENCES = re.compile(
     r"<(?:script|img|link|iframe|form|source|video|audio|object|embed)\b[^>]*?(?:src|href|action)=\"([^\"]*)\""
