@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 
 from node.portal.site import PAGES
+from node.portal.visits import SESSION
 from node.usecases.second_factor import code_at
 from tests.portal.browsing import CHROMIUM, browser, sign_in_as
 from tests.portal.shots import addresses
@@ -182,6 +183,32 @@ async def test_a_registrar_decides_on_a_conversion_with_its_evidence_in_view(chr
         await page.goto(f"{made.address}/desk/cases/{case}")
         assert "registrar先生 (registrar1)" in await page.locator("main").inner_text()
         assert await page.get_by_role("button", name="通过").count() == 0
+
+
+@pytest.mark.parametrize(("size", "scripts"), WAYS)
+async def test_what_a_registrar_typed_is_there_after_signing_in_again(chromium, made, size, scripts):
+    node, login, name = made.home.node, f"late-{size[0]}-{scripts}".lower(), f"晚归{size[0]}{int(scripts)}"
+    _, token = await node.staffing.invite(login, "登记员", ("registrar",))
+    await node.staffing.set_up(token, login=login, name="登记员", password=STAFF_PASSWORD)
+    async with window(chromium, made, size, scripts=scripts) as page:
+        await page.goto(f"{made.address}/desk/learners")
+        await page.get_by_label("账号").fill(login)
+        await page.get_by_label("密码").fill(STAFF_PASSWORD)
+        await page.get_by_role("button", name="登录").click()
+        await page.get_by_label("姓名", exact=True).fill(name)
+        await page.get_by_label("出生日期").fill("1960-01-02")
+        for cookie in await page.context.cookies():
+            if cookie["name"] == SESSION:
+                await node.signing_in.sign_out(cookie["value"])
+        await page.get_by_role("button", name="开户").click()
+        assert "已为您保留" in await page.get_by_role("alert").inner_text()
+        await page.get_by_label("账号").fill(login)
+        await page.get_by_label("密码").fill(STAFF_PASSWORD)
+        await page.get_by_role("button", name="登录").click()
+        assert name in await page.locator("dl.pairs").inner_text()
+        assert not await page.evaluate(WIDE)
+        await page.get_by_role("button", name="核对无误，提交").click()
+        assert f"已为 {name} 开户" in await page.locator(".note.good").inner_text()
 
 
 @pytest.mark.parametrize(("size", "scripts"), WAYS)
