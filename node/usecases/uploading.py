@@ -66,7 +66,10 @@ class Uploading:
         await self._change(upload, lambda row: msgspec.structs.replace(row, records=(*row.records, *records)))
 
     async def finish(self, upload: str) -> UploadRow:
-        return await self._change(upload, lambda row: msgspec.structs.replace(row, state="issued"))
+        """Whole; an upload that is being undone already stays so."""
+        return await self._change(
+            upload, lambda row: msgspec.structs.replace(row, state="issued") if row.state == "issuing" else row
+        )
 
     async def begin_undo(self, person: PersonRow, upload: str, reason: str) -> UploadRow:
         """Raises UploadUnknown, UndoOver; an undoing that was cut off goes on, even after its time."""

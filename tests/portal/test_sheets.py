@@ -10,7 +10,7 @@ import pytest
 from node.intake.rows import MalformedWorkbook, OversizeWorkbook
 from node.intake.uploads import UPLOAD_ROWS_MAX, OversizeUpload, read_upload
 from node.portal.visits import SESSION
-from node.usecases.uploading import UNDO_MS, shown_name
+from node.usecases.uploading import UNDO_MS, UndoOver, shown_name
 from tests.support.portal_world import STAFF_PASSWORD, register
 from tests.support.web_client import Visitor
 
@@ -225,3 +225,20 @@ async def test_what_is_no_sheet_is_told_so(made, content):
     answer = await visitor.upload(PAGE, content, "x.csv")
     assert answer.status == 422
     assert 'role="alert"' in answer.text
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_an_upload_cut_off_is_undone_as_far_as_it_went_and_an_undoing_goes_on(made):
+    _, session = await registrar(made, "sheets-cut")
+    uploading, person = made.home.node.uploading, session.person
+    row = await uploading.begin(person, "断.csv")
+    await uploading.issued(row.id, ("a", "b"))
+    begun = await uploading.begin_undo(person, row.id, "断电")
+    assert (begun.state, begun.records) == ("undoing", ("a", "b"))
+    assert (await uploading.finish(row.id)).state == "undoing", "what is being undone is never issued again"
+    await uploading.revoked(row.id, ("a",), ended=False)
+    again = await uploading.begin_undo(person, row.id, "断电")
+    assert (again.state, again.revoked) == ("undoing", ("a",))
+    assert (await uploading.revoked(row.id, ("b",), ended=True)).state == "undone"
+    with pytest.raises(UndoOver):
+        await uploading.begin_undo(person, row.id, "又一次")
