@@ -17,8 +17,10 @@ from starlette.routing import BaseRoute, Route
 from federation.errors import Conflict, InvalidInput, LlnError, NotAllowed, NotFound, Unavailable
 from node.portal import (
     account_pages,
+    below_pages,
     exchange_pages,
     help_pages,
+    invite_pages,
     learner_pages,
     operator_pages,
     registrar_pages,
@@ -50,6 +52,8 @@ PAGES: Final[tuple[Page, ...]] = (
     *registrar_pages.PAGES,
     *operator_pages.PAGES,
     *watch_pages.PAGES,
+    *invite_pages.PAGES,
+    *below_pages.PAGES,
 )
 
 

@@ -105,6 +105,7 @@ class World:
     def path_of(self, pattern: str) -> str:
         """The address of a page, with things of this world filled in."""
         filled = pattern.replace("{code}", "LLN-110").replace("{node}", HOME).replace("{id:path}", "phone")
+        filled = filled.replace("/below/{name}", f"/below/{SCHOOL}")
         filled = filled.replace("{mark}", "x").replace("{name}", "portal.css").replace("{token}", "nobody")
         if filled.startswith("/desk/cases"):
             return filled.replace("{id}", self.cases[0])

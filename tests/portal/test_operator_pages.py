@@ -1,0 +1,127 @@
+"""What an operator does at the pages: inviting one and many, making void, suspending by typing a name."""
+
+import csv
+import html
+import re
+
+import pytest
+
+from tests.support.catalogue_files import csv_bytes, sheet_of, workbook
+from tests.support.portal_world import HOME, SCHOOL
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+HEADER = ("单位名称", "名称标识", "级别", "类别")
+PACKED = re.compile(r'name="rows" value="([^"]*)"')
+
+
+async def invites(made):
+    return {one.name: one for one in (await made.home.ask("invite.list")).invites if one.state == "open"}
+
+
+async def doings(made, state):
+    return [one.about for one in await made.home.node.noting.latest("", 1_000) if one.state == state]
+
+
+async def test_one_invite_is_made_shown_once_noted_and_made_void(made, visitor_of):
+    visitor = visitor_of("operator")
+    sent = {"label": "xinxin", "title": "新星老年学校", "level": "school", "kind": "school", "days": "9"}
+    answer = await visitor.post("/invites", sent)
+    assert (answer.status, answer.text.count("LLN1-")) == (200, 1)
+    invite = (await invites(made))[f"xinxin.{HOME}"]
+    assert (invite.description.title.zh, invite.description.kind) == ("新星老年学校", "school")
+    later = await visitor.get("/invites")
+    assert "新星老年学校" in later.text
+    assert "LLN1-" not in later.text
+    assert f"xinxin.{HOME}" in await doings(made, "invite_node")
+    gone = await visitor.post("/invites/void", {"id": invite.id}, page="/invites")
+    assert (gone.status, gone.location) == (303, "/invites?done=void")
+    assert f"xinxin.{HOME}" not in await invites(made)
+    assert invite.id in await doings(made, "void_invite")
+    again = await visitor.post("/invites/void", {"id": invite.id}, page="/invites")
+    assert (again.status, "LLN-1351" in again.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"label": "新 星"}, "LLN-111"), ({"days": "400"}, "LLN-1168"), ({"level": "village"}, "LLN-1168")],
+)
+async def test_a_wrong_field_keeps_what_was_typed_and_says_what_is_wrong(made, visitor_of, changed, told):
+    before = await invites(made)
+    sent = {"label": "kept", "title": "写好的名称", "level": "school", "kind": "school", "days": "7", **changed}
+    answer = await visitor_of("operator").post("/invites", sent)
+    assert (answer.status, told in answer.text, "写好的名称" in answer.text) == (422, True, True)
+    assert await invites(made) == before
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+async def test_a_sheet_of_schools_becomes_a_sheet_of_invites(made, visitor_of, kind):
+    visitor = visitor_of("operator")
+    rows = [HEADER, ("一小", f"{kind}one", "校级", "学校"), ("+二小", f"{kind}two", "校级", "学校")]
+    rows += [("西塘成人学校", "school", "校级", "学校")]
+    content = csv_bytes(rows) if kind == "csv" else workbook(sheet_of(rows))
+    plan = await visitor.upload("/invites/sheet", f"名单.{kind}", content, page="/invites")
+    assert (plan.status, "已经入网" in plan.text) == (200, True)
+    assert not [name for name in await invites(made) if name.startswith(kind)]
+    packed = html.unescape(PACKED.search(plan.text)[1])
+    sheet = await visitor.post("/invites/sheet/make", {"rows": packed}, page="/invites")
+    assert sheet.headers["content-disposition"] == 'attachment; filename="lln-invites.csv"'
+    head, first, second, third = csv.reader(sheet.text.removeprefix("\ufeff").splitlines())
+    assert len(head) == 5
+    assert (first[0], first[1], first[3].startswith("LLN1-")) == ("一小", f"{kind}one.{HOME}", True)
+    assert second[0] == "'+二小"
+    assert (third[3], "LLN-1350" in third[4]) == ("", True)
+    assert {f"{kind}one.{HOME}", f"{kind}two.{HOME}"} <= (await invites(made)).keys()
+    assert f"{kind}two.{HOME}" in await doings(made, "invite_node")
+
+
+async def test_a_sheet_with_one_bad_row_makes_nothing_and_names_the_row(made, visitor_of):
+    before = await invites(made)
+    rows = [HEADER, ("好学校", "good", "校级", "学校"), ("坏学校", "bad", "镇级", "学校")]
+    plan = await visitor_of("operator").upload("/invites/sheet", "a.csv", csv_bytes(rows), page="/invites")
+    assert PACKED.search(plan.text) is None
+    assert "“镇级”不在可选范围内" in html.unescape(plan.text)
+    assert await invites(made) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [("a.pdf", b"%PDF-1.7", "LLN-1132"), ("a.xlsx", b"PK\x03\x04", "LLN-1135"), ("a.csv", b"a,b\n1,2", "LLN-1174")],
+)
+async def test_what_is_no_sheet_is_refused_with_what_to_do(visitor_of, name, content, told):
+    answer = await visitor_of("operator").upload("/invites/sheet", name, content, page="/invites")
+    assert (answer.status, told in answer.text) == (422, True)
+
+
+@pytest.mark.parametrize("rows", ["", "[]", "{", '[{"label":"x"}]', "[" * 5_000, '[{"x":' + "[" * 9_000])
+async def test_rows_that_are_not_of_a_plan_make_nothing(made, visitor_of, rows):
+    before = await invites(made)
+    answer = await visitor_of("operator").post("/invites/sheet/make", {"rows": rows}, page="/invites")
+    assert (answer.status, "LLN-1168" in answer.text) == (422, True)
+    assert await invites(made) == before
+
+
+async def test_a_child_is_suspended_resumed_and_revoked_by_its_typed_name_alone(made, visitor_of):
+    name = f"leaves.{HOME}"
+    await made.network.add(name, "school", "school", title="要走的学校")
+    visitor, path = visitor_of("operator"), f"/below/{name}"
+    try:
+        for sent, told in (
+            ({"order": "suspend", "typed": SCHOOL, "reason": "x"}, "没有执行"),
+            ({"order": "suspend", "typed": name}, "写明理由"),
+            ({"order": "erase", "typed": name, "reason": "x"}, "请选择"),
+            ({"order": "resume", "typed": name, "reason": "x"}, "LLN-131"),
+        ):
+            answer = await visitor.post(path, sent)
+            assert (answer.status, told in answer.text) == (422, True), sent
+        for order, status in (("suspend", "suspended"), ("resume", "active"), ("revoke", "revoked")):
+            answer = await visitor.post(path, {"order": order, "typed": f" {name.upper()} ", "reason": "演示"})
+            assert (answer.status, answer.location) == (303, f"/below?done={order}")
+            tree = await made.home.ask("node.tree")
+            assert {one.name: one.status for one in tree.nodes}[name] == status
+            assert name in await doings(made, f"{order}_node")
+    finally:
+        await made.network.stop(name)
+    assert (await visitor.get(f"/below/{name}")).text.count('name="typed"') == 0
+    assert (await visitor.get("/below/nobody.lln.internal")).status == 404
+    assert f"\n{name}," in (await visitor.get("/below.csv")).text
