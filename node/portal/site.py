@@ -25,6 +25,7 @@ from node.portal import (
     operator_pages,
     registrar_pages,
     search_pages,
+    twin_pages,
     verify_pages,
     watch_pages,
 )
@@ -54,6 +55,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *watch_pages.PAGES,
     *invite_pages.PAGES,
     *below_pages.PAGES,
+    *twin_pages.PAGES,
 )
 
 
