@@ -23,6 +23,7 @@ from node.portal import (
     invite_pages,
     learner_pages,
     operator_pages,
+    picture_pages,
     registrar_pages,
     search_pages,
     twin_pages,
@@ -56,6 +57,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *invite_pages.PAGES,
     *below_pages.PAGES,
     *twin_pages.PAGES,
+    *picture_pages.PAGES,
 )
 
 

@@ -120,7 +120,7 @@ def addresses(made: World) -> list[tuple[str, str, str]]:
     found = [("not-found", "/nowhere", ""), ("error", "/desk?x=1", "learner")]
     skipped = ("/static/", "/metrics", "/healthz", "/readyz", "/setup/", "/.well-known")
     for page in PAGES:
-        if page.methods != ("GET",) or page.path.startswith(skipped) or page.path.endswith((".json", ".csv")):
+        if page.methods != ("GET",) or page.path.startswith(skipped) or page.path.endswith((".json", ".csv", ".xlsx")):
             continue
         role = page.roles[0] if page.roles else ("learner" if page.roles == () else "")
         name = page.path.strip("/").replace("/", "-").replace("{", "").replace("}", "").replace(":", "") or "home"

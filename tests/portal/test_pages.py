@@ -22,7 +22,7 @@ POSTS = [page for page in PAGES if page.methods == ("POST",)]
 DRAWN = [
     page
     for page in GETS
-    if not page.path.endswith((".json", ".csv"))
+    if not page.path.endswith((".json", ".csv", ".xlsx"))
     and not page.path.startswith(("/static", "/healthz", "/readyz", "/metrics", "/setup", "/.well-known"))
 ]
 REFERENCES = re.compile(
