@@ -6,6 +6,8 @@ What lives here: wiring. What must not: a decision, files of a home (`opening.py
 
 from functools import cached_property
 
+import msgspec
+
 from node.bank import Bank
 from node.bank_parts import Knowing
 from node.host.homes import last_backup_ms
@@ -32,6 +34,7 @@ from node.usecases.receiving import Receiving
 from node.usecases.searching import STATISTICS_NOTE
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
+from node.usecases.tallying import Tallying
 from node.usecases.telling import Telling
 
 
@@ -207,7 +210,12 @@ class Node(Parts):
             trouble=lambda: self.indexing.trouble,
             backed_up_at_ms=lambda: last_backup_ms(self.home),
             software_version=SOFTWARE_VERSION,
+            limits=msgspec.to_builtins(self.settings.limits),
         )
+
+    @cached_property
+    def tallying(self) -> Tallying:
+        return Tallying(store=self.store, clock=self.clock, own_name=self.name, root=self.root)
 
     @cached_property
     def desk(self) -> Reception:
@@ -229,8 +237,10 @@ class Node(Parts):
             forwarding=self.forwarding,
             clearing=Clearing(store=self.store, clock=self.clock, settles=self.settles, hurry=self.posting.hurry),
             open_door=lambda: self.open_door(),  # noqa: PLW0108  # the door is set when the node is served
+            searched=self.tallying.searched,
             additional={
                 **self.bank.doing(),
+                "node.days": self.tallying.days,
                 "person.invite": self.staffing.add,
                 "person.link": self.staffing.link,
                 "person.list": self.staffing.list_persons,

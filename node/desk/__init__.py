@@ -106,6 +106,8 @@ from node.desk.logs import (
     LogVerdict,
 )
 from node.desk.nodes import (
+    DayTallies,
+    DayTally,
     Finding,
     InviteAsked,
     InviteMade,
@@ -210,6 +212,8 @@ __all__ = [
     "CountTable",
     "CountsShown",
     "CreditRow",
+    "DayTallies",
+    "DayTally",
     "DisclosureShown",
     "DiscrepancyShown",
     "Document",

@@ -8,6 +8,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from node.portal.operator_pages import in_words
 from node.portal.pages import Page
 from node.portal.picture import Picture, picture
 from node.portal.tables import as_csv, as_json
@@ -16,13 +17,16 @@ from node.portal.workbooks import Sheet, as_xlsx
 from node.ports.people import Role
 
 ANALYST: Final[tuple[Role, ...]] = ("auditor", "operator")
+LINKS_SHOWN: Final = 8
 COUNT_HEAD: Final = ("key", "count")
 
 
 async def whole(visit: Visit) -> Response:
     drawn = await picture(visit)
-    most = max([one.entries for one in drawn.links] or [0])
-    return visit.page("picture.html", it=drawn, most=most)
+    slowest = sorted(drawn.links, key=lambda one: (-one.waiting_ms, -(one.age_ms or 0), one.name))
+    return visit.page(
+        "picture.html", it=drawn, slowest=slowest[:LINKS_SHOWN], in_words=lambda told: in_words(visit, told)
+    )
 
 
 async def whole_json(visit: Visit) -> Response:

@@ -18,6 +18,7 @@ from federation.errors import Conflict, InvalidInput, LlnError, NotAllowed, NotF
 from node.portal import (
     account_pages,
     below_pages,
+    days_pages,
     exchange_pages,
     help_pages,
     invite_pages,
@@ -58,6 +59,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *below_pages.PAGES,
     *twin_pages.PAGES,
     *picture_pages.PAGES,
+    *days_pages.PAGES,
 )
 
 

@@ -62,6 +62,7 @@ class Inspecting:
         trouble: Callable[[], LlnError | None],
         backed_up_at_ms: Callable[[], int | None],
         software_version: str,
+        limits: Mapping[str, float],
     ) -> None:
         self._store = store
         self._vouching = vouching
@@ -77,6 +78,7 @@ class Inspecting:
         self._trouble = trouble
         self._backed_up_at_ms = backed_up_at_ms
         self._software_version = software_version
+        self._limits = dict(limits)
         self._started_at_ms = clock.now_ms()
         self._parent = parent_of(identity.name, identity.root)
 
@@ -119,6 +121,7 @@ class Inspecting:
             logs=logs,
             children=children,
             backed_up_at_ms=backed_up_at_ms,
+            limits=self._limits,
             refused=dict(self._refused().by_code),
             connections=self._refused().connections,
         )

@@ -2,6 +2,7 @@
 
 import csv
 import html
+import json
 import re
 
 import pytest
@@ -125,3 +126,29 @@ async def test_a_child_is_suspended_resumed_and_revoked_by_its_typed_name_alone(
     assert (await visitor.get(f"/below/{name}")).text.count('name="typed"') == 0
     assert (await visitor.get("/below/nobody.lln.internal")).status == 404
     assert f"\n{name}," in (await visitor.get("/below.csv")).text
+
+
+async def test_the_node_page_shows_waiting_limits_and_checkpoints_and_tries_again(made, visitor_of):
+    node = made.home.node
+    await node.store.write(lambda tx: tx.outbox.add("gone.lln.internal", "credit.counts", b"{}", "waits.1", 1))
+    visitor = visitor_of("operator")
+    page = (await visitor.get("/node")).text
+    assert "gone.lln.internal" in page
+    assert "limits.calls_per_second" in page
+    own = next(one for one in (await made.home.ask("log.list")).logs if one.origin == HOME and one.topic == "credits")
+    assert own.root[:12] in page
+    answer = await visitor.post("/node/retry", page="/node")
+    assert (answer.status, answer.location) == (303, "/node?done=retried")
+    assert await doings(made, "retry_outbox")
+    assert f"\n{SCHOOL},西塘成人学校,school,school," in (await visitor.get("/node.csv")).text
+    await made.home.ask("outbox.drop", id="waits.1")
+
+
+async def test_searches_of_today_stand_in_the_chart(made, visitor_of):
+    before = json.loads((await visitor_of("operator").get("/days.json")).body)["days"][-1]["searches"]
+    await visitor_of("learner").get("/search?q=alert")
+    after = json.loads((await visitor_of("auditor").get("/days.json")).body)["days"][-1]["searches"]
+    assert after > before
+    page = (await visitor_of("operator").get("/days")).text
+    assert "<rect " in page
+    assert f"{after:,}" in page

@@ -20,6 +20,7 @@ ASKED_BY_PART = {
     "resource": ("captions", "transcript", "large_type"),
     "people": ("state_invited", "state_active", "state_closed"),
     "picture": ("age_minutes", "age_hour", "age_day", "age_older", "age_never"),
+    "days": ("searches", "published", "credits", "lag"),
     "invites": ("change_new", "change_again", "change_taken"),
     "below": ("order_suspend", "order_resume", "order_revoke", "did_suspend", "did_resume", "did_revoke"),
     "node": ("severity_good", "severity_notice", "severity_warning", "severity_fault"),
