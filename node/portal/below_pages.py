@@ -22,6 +22,8 @@ from node.ports.people import Role
 OPERATOR: Final[tuple[Role, ...]] = ("operator",)
 ORDERS: Final[Mapping[str, tuple[str, ...]]] = {"active": ("suspend", "revoke"), "suspended": ("resume", "revoke")}
 """By how a node stands, what can be ordered about it."""
+ORDER_WORDS: Final = ("suspend", "resume", "revoke")
+ROWS_SHOWN: Final = 100
 
 
 class NoSuchBranch(NotFound):
@@ -35,11 +37,20 @@ async def children(visit: Visit) -> Sequence[Branch]:
 
 
 async def below(visit: Visit) -> Response:
-    done = visit.query("done")
-    return visit.page("below.html", rows=await children(visit), done=done if done in ORDER_WORDS else "")
+    sought, done = visit.query("q").strip()[:100], visit.query("done")
+    rows = [one for one in await children(visit) if _is_like(one, sought.casefold())]
+    return visit.page(
+        "below.html",
+        rows=rows[:ROWS_SHOWN],
+        more=max(0, len(rows) - ROWS_SHOWN),
+        sought=sought,
+        done=done if done in ORDER_WORDS else "",
+    )
 
 
-ORDER_WORDS: Final = ("suspend", "resume", "revoke")
+def _is_like(one: Branch, sought: str) -> bool:
+    title = one.description.title
+    return any(sought in text.casefold() for text in (one.name, title.zh, title.en))
 
 
 async def below_json(visit: Visit) -> Response:

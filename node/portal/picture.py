@@ -12,7 +12,7 @@ import msgspec
 
 from federation.counts import SMALLEST, Counts
 from federation.credits import OutcomeKind
-from federation.naming import Level, is_within
+from federation.naming import Level, is_below
 from federation.search import SearchAnswer
 from node import desk
 from node.portal.branches import Branch, branches
@@ -179,7 +179,7 @@ def _ages(state: desk.NodeState) -> tuple[tuple[str, int], ...]:
     """How many logs of other nodes were confirmed how long ago; the last is those that never were."""
     held: Counter[str] = Counter()
     for log in state.logs:
-        if log.origin != state.name and is_within(log.origin, state.name):
+        if is_below(log.origin, state.name):
             age_ms = state.now_ms - log.confirmed_at_ms
             held[next(name for name, most in AGES if age_ms < most) if log.confirmed_at_ms else "never"] += 1
     return tuple((name, held[name]) for name in (*(name for name, _ in AGES), "never"))
@@ -195,6 +195,7 @@ def _links(state: desk.NodeState, others: Sequence[Branch], outbox: desk.Outbox,
     children = {one.name: one for one in others if one.parent == state.name}
     waiting: Mapping[str, desk.OutboxNode] = {one.to: one for one in outbox.nodes}
     errors = {one.name: one.last_error for one in peers.peers if one.last_failure_ms > one.last_success_ms}
+    through = _through(state)
     links = []
     for name in dict.fromkeys((*children, *waiting)):
         child, held = children.get(name), waiting.get(name)
@@ -202,7 +203,7 @@ def _links(state: desk.NodeState, others: Sequence[Branch], outbox: desk.Outbox,
         links.append(
             Link(
                 name=name,
-                entries=_through(state, name) if child else 0,
+                entries=through.get(name, 0),
                 age_ms=state.now_ms - confirmed_at_ms if confirmed_at_ms else None,
                 waiting=held.waiting if held else 0,
                 waiting_ms=outbox.now_ms - held.oldest_at_ms if held and held.oldest_at_ms else 0,
@@ -212,5 +213,11 @@ def _links(state: desk.NodeState, others: Sequence[Branch], outbox: desk.Outbox,
     return tuple(sorted(links, key=lambda one: (-one.entries, one.name)))
 
 
-def _through(state: desk.NodeState, name: str) -> int:
-    return sum(log.size for log in state.logs if is_within(log.origin, name))
+def _through(state: desk.NodeState) -> Mapping[str, int]:
+    """Entries held of each direct child and all below it."""
+    held: Counter[str] = Counter()
+    for log in state.logs:
+        if is_below(log.origin, state.name):
+            label = log.origin.removesuffix(f".{state.name}").rpartition(".")[2]
+            held[f"{label}.{state.name}"] += log.size
+    return held

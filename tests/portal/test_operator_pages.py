@@ -152,3 +152,11 @@ async def test_searches_of_today_stand_in_the_chart(made, visitor_of):
     page = (await visitor_of("operator").get("/days")).text
     assert "<rect " in page
     assert f"{after:,}" in page
+
+
+async def test_a_child_is_found_by_part_of_its_title(visitor_of):
+    visitor = visitor_of("operator")
+    assert SCHOOL in (await visitor.get("/below?q=%E8%A5%BF%E5%A1%98")).text
+    nothing = (await visitor.get("/below?q=%22%3E%3Cscript%3E")).text
+    assert SCHOOL not in nothing
+    assert "<script>" not in nothing
