@@ -8,6 +8,7 @@ with the sheet of codes itself. Whoever loses it uploads the sheet again, which 
 """
 
 import asyncio
+from base64 import b64decode
 from collections.abc import Sequence
 from typing import Final, get_args
 
@@ -29,6 +30,7 @@ LEVELS: Final = get_args(Level)
 KINDS: Final = get_args(NodeKind)
 FILE_BYTES_MAX: Final = 2_000_000
 SHOWN: Final = 200
+PLAN_SHOWN: Final = 60
 HEAD: Final = ("name", "title", "level", "kind", "state", "expires_on", "tries_left", "id")
 SHEET_HEAD: Final = ("单位名称 title", "节点名称 name", "有效期至 until", "邀请码 code", "说明 remark")
 WRITTEN: Final = ("label", "title", "title_en", "level", "kind", "division_code", "institution_code", "days")
@@ -39,6 +41,44 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
     row: SchoolRow
     change: str = "new"
+
+
+class Packed(msgspec.Struct, frozen=True, array_like=True):
+    """A row of a plan as the form that confirms it carries it: 500 of them are a light page yet."""
+
+    label: str
+    zh: str
+    en: str
+    level: str
+    kind: str
+    division_code: str | None
+    institution_code: str | None
+    days: int
+
+    @classmethod
+    def of(cls, asked: desk.InviteAsked) -> "Packed":
+        about = asked.description
+        return cls(
+            asked.label,
+            about.title.zh,
+            about.title.en,
+            about.level,
+            about.kind,
+            about.division_code,
+            about.institution_code,
+            asked.days,
+        )
+
+    def asked(self) -> desk.InviteAsked:
+        """Raises msgspec.ValidationError."""
+        description = {
+            "title": {"zh": self.zh, "en": self.en},
+            "level": self.level,
+            "kind": self.kind,
+            "division_code": self.division_code,
+            "institution_code": self.institution_code,
+        }
+        return msgspec.convert({"label": self.label, "description": description, "days": self.days}, desk.InviteAsked)
 
 
 async def listed(visit: Visit) -> tuple[desk.InviteState, ...]:
@@ -155,8 +195,15 @@ async def plan(visit: Visit) -> Response:
         return await _invites(visit, problem=visit.say("invites.empty_sheet"))
     planned = await _planned(visit, rows)
     wrong = sum(bool(one.row.faults) for one in planned)
-    packed = msgspec.json.encode([one.row.asked for one in planned]).decode() if not wrong else ""
-    return visit.page("invites_plan.html", planned=planned, wrong=wrong, packed=packed, columns=COLUMN_WORDS)
+    good = [Packed.of(one.row.asked) for one in planned if one.row.asked is not None]
+    return visit.page(
+        "invites_plan.html",
+        planned=planned,
+        wrong=wrong,
+        packed="" if wrong else msgspec.json.encode(good).decode(),
+        columns=COLUMN_WORDS,
+        shown_max=PLAN_SHOWN,
+    )
 
 
 async def _planned(visit: Visit, rows: Sequence[SchoolRow]) -> list[Planned]:
@@ -174,8 +221,9 @@ async def _planned(visit: Visit, rows: Sequence[SchoolRow]) -> list[Planned]:
 async def make_sheet(visit: Visit) -> Response:
     """The sheet of invites: a row for each school, with its code, or with what stood in the way."""
     try:
-        asked = msgspec.json.decode(visit.text("rows"), type=tuple[desk.InviteAsked, ...])
-    except (msgspec.MsgspecError, RecursionError) as wrong:
+        packed = msgspec.json.decode(b64decode(visit.text("rows"), validate=True), type=tuple[Packed, ...])
+        asked = [one.asked() for one in packed[: SCHOOLS_MAX + 1]]
+    except (ValueError, RecursionError) as wrong:  # msgspec's and base64's own are ValueErrors
         raise FormFaulty("rows", visit.say("invites.upload_again")) from wrong
     if not 1 <= len(asked) <= SCHOOLS_MAX:
         raise FormFaulty("rows", visit.say("invites.upload_again"))

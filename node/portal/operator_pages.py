@@ -23,7 +23,7 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 PEOPLE_SHOWN: Final = 100
 DOINGS_SHOWN: Final = 100
 DOINGS_MAX: Final = 1_000
-ROWS_SHOWN: Final = 100
+ROWS_SHOWN: Final = 60
 DIRECTIONS: Final[tuple[Relation, ...]] = (
     "parent", "child", "sibling", "ancestor", "descendant", "network", "self",
 )  # fmt: skip

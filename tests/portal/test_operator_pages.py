@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import re
+from base64 import b64encode
 
 import pytest
 
@@ -94,7 +95,19 @@ async def test_what_is_no_sheet_is_refused_with_what_to_do(visitor_of, name, con
     assert (answer.status, told in answer.text) == (422, True)
 
 
-@pytest.mark.parametrize("rows", ["", "[]", "{", '[{"label":"x"}]', "[" * 5_000, '[{"x":' + "[" * 9_000])
+UNPLANNED = [
+    b"",
+    b"[]",
+    b"{",
+    b'[["x"]]',
+    b'["x","","","school","school",null,null,7]',
+    b"[" * 5_000,
+    b'[["x",{' + b"[" * 9_000,
+]
+UNPLANNED += [b'[["x","\xe5","","school","school",null,null,7]]', b'[["x","a","","village","school",null,null,7]]']
+
+
+@pytest.mark.parametrize("rows", ["no base64!", *(b64encode(one).decode() for one in UNPLANNED)])
 async def test_rows_that_are_not_of_a_plan_make_nothing(made, visitor_of, rows):
     before = await invites(made)
     answer = await visitor_of("operator").post("/invites/sheet/make", {"rows": rows}, page="/invites")
@@ -160,3 +173,10 @@ async def test_a_child_is_found_by_part_of_its_title(visitor_of):
     nothing = (await visitor.get("/below?q=%22%3E%3Cscript%3E")).text
     assert SCHOOL not in nothing
     assert "<script>" not in nothing
+
+
+async def test_the_plan_of_a_sheet_as_long_as_may_be_is_a_light_page(visitor_of):
+    rows = [HEADER, *((f"某某县某某镇成人文化技术学校第{at}教学点", f"light{at}", "校级", "学校") for at in range(500))]
+    plan = await visitor_of("operator").upload("/invites/sheet", "a.csv", csv_bytes(rows), page="/invites")
+    assert plan.status == 200
+    assert len(plan.body) < 120_000
