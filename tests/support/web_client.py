@@ -49,18 +49,6 @@ class Visitor:
         sent = {"content-type": "application/x-www-form-urlencoded", "origin": self.origin, **headers}
         return await asyncio.to_thread(self._ask, "POST", path, body, sent)
 
-    async def upload(self, path, name, content, *, page) -> Answer:
-        """A form with one file, in the field `file`."""
-        token = TOKEN.search((await self.get(page)).text)[1]
-        mark = "----a-form-of-the-tests"
-        parts = (
-            f'--{mark}\r\nContent-Disposition: form-data; name="form_token"\r\n\r\n{token}\r\n'
-            f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
-        )
-        body = parts.encode() + content + f"\r\n--{mark}--\r\n".encode()
-        sent = {"content-type": f"multipart/form-data; boundary={mark}", "origin": self.origin}
-        return await asyncio.to_thread(self._ask, "POST", path, body, sent)
-
     def _ask(self, method, path, body, headers) -> Answer:
         place = urlsplit(self.origin)
         connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
