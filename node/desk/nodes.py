@@ -50,7 +50,6 @@ class PeerState(Document, frozen=True, kw_only=True):
     waiting: int
     clock_offset_ms: int | None
     refused: dict[str, int]
-    software_version: str = ""
 
 
 class NodeState(Document, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ HEAD: Final = (
 class Branch(msgspec.Struct, frozen=True, kw_only=True):
     """One node. `depth` 0 is this one. `entries` of its catalogue that are held here, `unindexed` of them not
     searchable yet; `waiting` for it in the outbox. `confirmed_at_ms` None where nothing of it has come; `version` ""
-    where it is not known.
+    until a node has described itself to its parent.
     """
 
     name: str
@@ -63,11 +63,10 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-async def branches(visit: Visit, state: desk.NodeState, outbox: desk.Outbox, peers: desk.Peers) -> Sequence[Branch]:
+async def branches(visit: Visit, state: desk.NodeState, outbox: desk.Outbox) -> Sequence[Branch]:
     """The node itself and everything known below it, parents before their children."""
     tree = await visit.ask("node.tree", desk.Nothing(), desk.Tree)
     waiting = {one.to: one.waiting for one in outbox.nodes}
-    versions = {one.name: one.software_version for one in peers.peers}
     unindexed: Counter[str] = Counter()
     for log in state.logs:
         unindexed[log.origin] += max(0, log.size - log.indexed) if log.indexed is not None else 0
@@ -78,7 +77,7 @@ async def branches(visit: Visit, state: desk.NodeState, outbox: desk.Outbox, pee
             depth=one.name.removesuffix(tree.top).count("."),
             description=one.description,
             status=one.status,
-            version=versions.get(one.name) or one.description.software_version or _own_version(one.name, state),
+            version=state.software_version if one.name == state.name else one.description.software_version,
             entries=one.catalogue_size,
             confirmed_at_ms=one.confirmed_at_ms,
             unindexed=unindexed[one.name],
@@ -92,9 +91,4 @@ async def all_branches(visit: Visit) -> Sequence[Branch]:
     """As `branches`, where nothing else of the node is wanted."""
     state = await visit.ask("node.status", desk.Nothing(), desk.NodeState)
     outbox = await visit.ask("outbox.show", desk.Nothing(), desk.Outbox)
-    peers = await visit.ask("node.peers", desk.Nothing(), desk.Peers)
-    return await branches(visit, state, outbox, peers)
-
-
-def _own_version(name: str, state: desk.NodeState) -> str:
-    return state.software_version if name == state.name else ""
+    return await branches(visit, state, outbox)

@@ -38,7 +38,7 @@ async def node(visit: Visit) -> Response:
     return visit.page(
         "node.html",
         state=state,
-        below=await branches(visit, state, outbox, peers),
+        below=await branches(visit, state, outbox),
         peers=sorted(peers.peers, key=lambda one: DIRECTIONS.index(one.relation)),
         outbox=outbox,
         waiting={one.to: one for one in outbox.nodes},

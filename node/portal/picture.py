@@ -104,7 +104,7 @@ async def picture(visit: Visit) -> Picture:
     counted = await visit.ask("ledger.counts", desk.Nothing(), desk.CountsShown)
     asked = msgspec.convert({"text": "", "scope": "subtree", "under": state.name, "limit": 1}, desk.SearchAsked)
     found = await visit.ask("search", asked, SearchAnswer)
-    nodes = await branches(visit, state, outbox, peers)
+    nodes = await branches(visit, state, outbox)
     others = [one for one in nodes if one.depth]
     return Picture(
         top=state.name,

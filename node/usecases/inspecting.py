@@ -180,7 +180,6 @@ class Inspecting:
             waiting=self._waiting() if name == self._parent else 0,
             clock_offset_ms=dealing.clock_offset_ms,
             refused=dict(self._refused().of(name)),
-            software_version=dealing.software_version,
         )
 
     # --- findings ----------------------------------------------------------------------------------------------------
