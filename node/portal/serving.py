@@ -17,6 +17,7 @@ from federation.budgets import Budgets, per_minute
 from federation.directory import NodeDescription
 from federation.errors import Unavailable
 from node.portal.border import Border
+from node.portal.held_sheets import HeldSheets
 from node.portal.site import build_site
 from node.portal.visits import Behind
 from node.portal.window import Desk, Window
@@ -80,6 +81,7 @@ class PortalServer:
             shows_metrics=settings.metrics == "everybody",
             counts=lambda: border,
             looks=Budgets(per_minute(LOOKS_PER_MINUTE)),
+            sheets=HeldSheets(),
         )
         hosts = frozenset(host for host in (urlsplit(address).hostname,) if host)
         border = Border(build_site(behind), hosts=hosts, clock=people.clock, is_secure=is_secure)

@@ -17,12 +17,15 @@ from starlette.routing import BaseRoute, Route
 from federation.errors import Conflict, InvalidInput, LlnError, NotAllowed, NotFound, Unavailable
 from node.portal import (
     account_pages,
+    contributor_pages,
     exchange_pages,
     help_pages,
     learner_pages,
     operator_pages,
     registrar_pages,
+    reviewer_pages,
     search_pages,
+    sheet_pages,
     verify_pages,
     watch_pages,
 )
@@ -50,6 +53,9 @@ PAGES: Final[tuple[Page, ...]] = (
     *registrar_pages.PAGES,
     *operator_pages.PAGES,
     *watch_pages.PAGES,
+    *contributor_pages.PAGES,
+    *sheet_pages.PAGES,
+    *reviewer_pages.PAGES,
 )
 
 

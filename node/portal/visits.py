@@ -18,6 +18,7 @@ from federation.directory import NodeDescription
 from federation.errors import InvalidInput
 from federation.short_ids import encode
 from node.portal import drawing, wording
+from node.portal.held_sheets import HeldSheets
 from node.portal.window import Window
 from node.ports import Clock, Randomness
 from node.ports.people import PersonRow, Role
@@ -73,6 +74,7 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     shows_metrics: bool
     counts: Callable[[], Counts]
     looks: Budgets
+    sheets: HeldSheets
 
     def draw_token(self) -> str:
         return encode(self.randomness.token(TOKEN_BYTES))

@@ -11,6 +11,7 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 
 from node.portal.site import PAGES
+from node.ports.people import ROLES
 from tests.portal.browsing import CHROMIUM, browser, sign_in_as
 from tests.portal.shots import addresses
 from tests.support.portal_world import HOME, PASSWORD, RECEIVER, STAFF_PASSWORD
@@ -197,7 +198,7 @@ def looked_at():
 @pytest.mark.parametrize("large", [False, True], ids=["standard", "large"])
 async def test_no_page_scrolls_sideways_on_the_narrowest_phone(chromium, made, large):
     assert len(looked_at()) > 15
-    for role in ("", "learner", "registrar", "operator", "auditor"):
+    for role in ("", *ROLES):
         async with window(chromium, made, NARROW, role=role, large=large) as page:
             for name, path, whose in addresses(made):
                 if whose != role:
@@ -207,7 +208,7 @@ async def test_no_page_scrolls_sideways_on_the_narrowest_phone(chromium, made, l
 
 
 async def test_large_type_is_large_and_easy_to_hit_on_every_page(chromium, made):
-    for role in ("", "learner", "registrar", "operator", "auditor"):
+    for role in ("", *ROLES):
         async with window(chromium, made, PHONE, role=role, large=True) as page:
             for name, path, whose in addresses(made):
                 if whose != role:
@@ -221,7 +222,7 @@ async def test_large_type_is_large_and_easy_to_hit_on_every_page(chromium, made)
 @pytest.mark.parametrize("large", [False, True], ids=["standard", "large"])
 async def test_axe_finds_nothing_against_any_page(chromium, made, ui, large):
     axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
-    for role in ("", "learner", "registrar", "operator", "auditor"):
+    for role in ("", *ROLES):
         async with window(chromium, made, DESK, role=role, large=large, ui=ui) as page:
             for name, path, whose in addresses(made):
                 if whose != role:

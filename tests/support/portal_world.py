@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from config.settings import Portal
-from federation.catalogue import CRITERIA, Accessibility, BilingualLine, BilingualProse, Resource
+from federation.catalogue import CRITERIA, Accessibility, BilingualLine, BilingualProse, Resource, ShareScope
 from node.usecases.signing_in import SignedIn
 from tests.support.live_nodes import ROOT, Live, Network, until
 
 HOME, RECEIVER, SCHOOL = "jiashan.lln.internal", "haining.lln.internal", "school.jiashan.lln.internal"
 PASSWORD = "江南水乡春来早得很呢啊"  # noqa: S105  # of people who do not exist
 STAFF_PASSWORD = "staff of the tests only"  # noqa: S105  # as above
+OFFERED = "tea"
 HOSTILE = "<script>alert(1)</script>'\"><img src=x onerror=alert(2)>"
 
 RULE = """
@@ -106,6 +107,8 @@ class World:
         """The address of a page, with things of this world filled in."""
         filled = pattern.replace("{code}", "LLN-110").replace("{node}", HOME).replace("{id:path}", "phone")
         filled = filled.replace("{mark}", "x").replace("{name}", "portal.css").replace("{token}", "nobody")
+        if pattern.startswith(("/contribute/", "/review/")):
+            return pattern.replace("{id:path}", OFFERED)
         if filled.startswith("/desk/cases"):
             return filled.replace("{id}", self.cases[0])
         if filled.startswith("/my/requests"):
@@ -142,6 +145,7 @@ async def fill(made: World) -> None:
         made.cases.append(await ask_for_review(made, at))
     for role in ("learner", "contributor", "reviewer", "registrar", "operator", "auditor"):
         made.people[role] = await person(home, role, made.learner if role == "learner" else "")
+    await offer(made)
 
 
 async def publish_all(made: World) -> None:
@@ -187,12 +191,36 @@ async def publish_all(made: World) -> None:
     await until(arrived, "the catalogue at the hub")
 
 
-async def publish(live: Live, resource: Resource) -> None:
+async def publish(live: Live, resource: Resource, author: str = "陈老师") -> None:
     rows = [{"row": 1, "resource": msgspec.to_builtins(resource)}]
-    await live.ask("resource.import", rows=rows, author="陈老师", apply=True)
+    await live.ask("resource.import", rows=rows, author=author, apply=True)
     await live.ask("resource.review", ids=[resource.id], reviewer="李老师", approve=True, criteria=list(CRITERIA))
     done = await live.ask("resource.publish", ids=[resource.id])
     assert [one.state for one in done.outcomes] == ["published"]
+
+
+async def offer(made: World) -> None:
+    """Something of the contributor's that is published and, changed since, waits for review again."""
+    author = made.people["contributor"].person.known_as
+    it = Resource(
+        id=OFFERED,
+        title=BilingualLine(zh="茶艺入门：从择水到分茶"),
+        description=BilingualProse(zh="十次课，学会泡绿茶、红茶和乌龙茶。每周一次，在社区教室。"),
+        type="online_course",
+        section="hobbies_interests",
+        audience=("elder",),
+        share_scope=ShareScope(reach="node"),
+        location="https://course.example.org/tea",
+    )
+    await publish(made.home, it, author)
+    later = msgspec.structs.replace(
+        it,
+        description=BilingualProse(zh="十二次课，学会泡绿茶、红茶和乌龙茶。每周两次，在社区教室。"),
+        audience=("elder", "worker"),
+        hours=24,
+    )
+    rows = [{"row": 1, "resource": msgspec.to_builtins(later)}]
+    await made.home.ask("resource.import", rows=rows, author=author, apply=True)
 
 
 async def register(home: Live, name="沈小满", number="2026001") -> str:

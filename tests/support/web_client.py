@@ -49,6 +49,19 @@ class Visitor:
         sent = {"content-type": "application/x-www-form-urlencoded", "origin": self.origin, **headers}
         return await asyncio.to_thread(self._ask, "POST", path, body, sent)
 
+    async def send_file(self, path, field, name, content) -> Answer:
+        """A form with one file, as a browser sends it."""
+        found = TOKEN.search((await self.get(path)).text)
+        mark = "----a-boundary-of-the-tests"
+        parts = (
+            f'--{mark}\r\nContent-Disposition: form-data; name="form_token"\r\n\r\n{found[1] if found else ""}\r\n'
+            f'--{mark}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        body = parts.encode() + content + f"\r\n--{mark}--\r\n".encode()
+        sent = {"content-type": f"multipart/form-data; boundary={mark}", "origin": self.origin}
+        return await asyncio.to_thread(self._ask, "POST", path, body, sent)
+
     def _ask(self, method, path, body, headers) -> Answer:
         place = urlsplit(self.origin)
         connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
