@@ -19,6 +19,7 @@ from node.portal import (
     account_pages,
     contributor_pages,
     exchange_pages,
+    finished_pages,
     help_pages,
     learner_pages,
     operator_pages,
@@ -56,6 +57,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *contributor_pages.PAGES,
     *sheet_pages.PAGES,
     *reviewer_pages.PAGES,
+    *finished_pages.PAGES,
 )
 
 

@@ -14,7 +14,7 @@ ASKED = re.compile(r"""(?:\bt\(|\bsay\(|visit\.say\()\s*"([a-z_]+\.[A-Za-z_-]+)\
 ENTRIES = re.compile(
     r'entry\("[^"]*", "([a-z_.]+)"\)|"((?:verify|work|my)\.(?!html|json|csv)[a-z_]+)"|"(error\.(?!html)[a-z]+)"'
 )
-BY_VALUE = ("value", "facet", "role", "did", "relation", "status", "criterion", "asks", "scope")
+BY_VALUE = ("value", "facet", "role", "did", "relation", "status", "criterion", "asks", "scope", "completion")
 ASKED_BY_PART = {
     "help": ("find", "earn", "show", "big", "lost"),
     "resource": ("captions", "transcript", "large_type"),

@@ -92,6 +92,7 @@ class World:
     record: str = ""
     consent: str = ""
     request: str = ""
+    completion: str = ""
     cases: list[str] = field(default_factory=list)
     people: dict[str, SignedIn] = field(default_factory=dict)
 
@@ -107,6 +108,8 @@ class World:
         """The address of a page, with things of this world filled in."""
         filled = pattern.replace("{code}", "LLN-110").replace("{node}", HOME).replace("{id:path}", "phone")
         filled = filled.replace("{mark}", "x").replace("{name}", "portal.css").replace("{token}", "nobody")
+        if filled.startswith("/desk/finished/"):
+            return filled.replace("{id}", self.completion)
         if pattern.startswith(("/contribute/", "/review/")):
             return pattern.replace("{id:path}", OFFERED)
         if filled.startswith("/desk/cases"):
@@ -146,6 +149,9 @@ async def fill(made: World) -> None:
     for role in ("learner", "contributor", "reviewer", "registrar", "operator", "auditor"):
         made.people[role] = await person(home, role, made.learner if role == "learner" else "")
     await offer(made)
+    said = {"learner": made.learner, "publisher": HOME, "resource": "care", "title": "养老护理员（初级）技能培训"}
+    told = await home.ask("completion.tell", **said, finished_on="2026-06-01", remark="春季班，周老师")
+    made.completion = told.id
 
 
 async def publish_all(made: World) -> None:
