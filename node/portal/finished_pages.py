@@ -231,6 +231,8 @@ def _row(visit: Visit, told: desk.CompletionShown) -> desk.CreditRow:
         "achievement": visit.text("achievement"),
         "achieved_on": visit.text("achieved_on"),
     }
+    if not visit.text("achievement"):
+        raise FormFaulty("achievement", visit.say("finished.choose"))
     if visit.text("amount"):
         try:
             fields["amount"] = read_hundredths(visit.text("amount"))
