@@ -29,7 +29,8 @@ WAYS = [
 ]
 AXE_RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 SMALL_TARGETS = """(least) => [
-  ...document.querySelectorAll("button, .button, input:not([type=hidden], [type=checkbox], [type=radio]), select, textarea"),
+  ...document.querySelectorAll("button, .button, input:not([type=hidden], [type=checkbox], [type=radio])"),
+  ...document.querySelectorAll("select, textarea"),
   ...document.querySelectorAll("nav a, summary, .filter, .check, .door")]
   .filter((one) => one.offsetParent !== null)
   .filter((one) => one.getBoundingClientRect().height < least - 0.5).map((one) => one.outerHTML.slice(0, 120))"""
