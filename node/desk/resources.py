@@ -49,7 +49,7 @@ class ImportPlan(Document, frozen=True, kw_only=True):
 class ReviewAsked(Document, frozen=True, kw_only=True):
     """Approve (all seven criteria met) or return with a remark; never one's own work.
 
-    `version`: the one that was looked at; what has changed since is left as it is.
+    `versions`: those that were looked at, in the order of `ids`; what has changed since is left as it is.
     """
 
     ids: Annotated[tuple[ResourceId, ...], Meta(min_length=1, max_length=1_000)]
@@ -57,7 +57,7 @@ class ReviewAsked(Document, frozen=True, kw_only=True):
     approve: bool
     criteria: tuple[Criterion, ...] = ()
     remark: Annotated[str, Meta(max_length=1_000)] = ""
-    version: int | None = None
+    versions: Annotated[tuple[int, ...], Meta(max_length=1_000)] = ()
 
 
 class ResourcesNamed(Document, frozen=True, kw_only=True):

@@ -101,7 +101,7 @@ async def _side_by_side(visit: Visit, problem: str = "") -> Response:
         changed=[one for one in compared if one.differs],
         unchanged=[one for one in compared if not one.differs],
         criteria=CRITERIA,
-        answers={one: visit.text(f"criterion.{one}") for one in CRITERIA},
+        answers=answers_of(visit),
         is_own=row.author == visit.signed_in.known_as,
         takedown=takedown,
         holders=holders,
@@ -137,9 +137,9 @@ async def _how_far(visit: Visit, row: ResourceRow) -> tuple[Takedown | None, tup
 
 async def decide(visit: Visit) -> Response:
     """Approve and publish, or return with what is not met and why; nothing is decided where an answer lacks."""
-    answers: dict[Criterion, str] = {one: visit.text(f"criterion.{one}") for one in CRITERIA}
+    answers = answers_of(visit)
     is_approved = visit.text("decision") == "approve"
-    problem = _approval_fault(visit, answers) if is_approved else _return_fault(visit)
+    problem = fault_of(visit, answers, approves=is_approved)
     if problem:
         return await _side_by_side(visit, problem)
     asked = visit.read(
@@ -148,8 +148,8 @@ async def decide(visit: Visit) -> Response:
         reviewer=visit.signed_in.known_as,
         approve=is_approved,
         criteria=tuple(one for one, answer in answers.items() if answer == "yes") if is_approved else (),
-        remark="" if is_approved else _remark(visit, answers),
-        version=int(visit.text("version")) if visit.text("version").isdecimal() else None,
+        remark="" if is_approved else remark_of(visit, answers),
+        versions=versions_of(visit),
     )
     told = _refusal(visit, await visit.ask("resource.review", asked, desk.ResourceOutcomes))
     if told:
@@ -158,17 +158,25 @@ async def decide(visit: Visit) -> Response:
     return await publish(visit) if is_approved else visit.go("/review", done="returned")
 
 
-def _approval_fault(visit: Visit, answers: dict[Criterion, str]) -> str:
+def answers_of(visit: Visit) -> dict[Criterion, str]:
+    return {one: visit.text(f"criterion.{one}") for one in CRITERIA}
+
+
+def versions_of(visit: Visit) -> tuple[int, ...]:
+    """Which versions the reviewer had before them, in the order of the ids."""
+    return tuple(int(one) if one.isdecimal() and len(one) < 9 else 0 for one in visit.texts("version"))
+
+
+def fault_of(visit: Visit, answers: dict[Criterion, str], *, approves: bool) -> str:
+    """What lacks before anything is decided; "" where nothing does."""
+    if not approves:
+        return "" if visit.text("remark") else visit.say("review.reason_needed")
     if "no" in answers.values():
         return visit.say("review.one_not_met")
     return "" if all(one == "yes" for one in answers.values()) else visit.say("review.answer_all")
 
 
-def _return_fault(visit: Visit) -> str:
-    return "" if visit.text("remark") else visit.say("review.reason_needed")
-
-
-def _remark(visit: Visit, answers: dict[Criterion, str]) -> str:
+def remark_of(visit: Visit, answers: dict[Criterion, str]) -> str:
     """What the author reads: the criteria that are not met, in both languages, and the reviewer's words."""
     lacking = [one for one, answer in answers.items() if answer == "no"]
     reason = visit.text("remark")[:REMARK_CHARS_MAX]

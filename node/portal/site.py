@@ -27,6 +27,7 @@ from node.portal import (
     reviewer_pages,
     search_pages,
     sheet_pages,
+    together_pages,
     verify_pages,
     watch_pages,
 )
@@ -57,6 +58,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *contributor_pages.PAGES,
     *sheet_pages.PAGES,
     *reviewer_pages.PAGES,
+    *together_pages.PAGES,
     *finished_pages.PAGES,
 )
 

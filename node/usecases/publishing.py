@@ -137,10 +137,11 @@ class Publishing:
     def _review(self, tx: Transaction, ids: Sequence[str], asked: ReviewAsked) -> ResourceOutcomes:
         now_ms = self._clock.now_ms()
         review = Review(reviewer=asked.reviewer.strip(), criteria=CRITERIA, at_ms=now_ms)
+        looked_at = dict(zip(asked.ids, asked.versions, strict=False))
         changed: list[ResourceRow] = []
 
         def judge(row: ResourceRow) -> ResourceOutcome:
-            refusal = _review_refusal(row, asked)
+            refusal = _review_refusal(row, asked, looked_at.get(row.id))
             if refusal is not None:
                 return _refused(row.id, refusal)
             reviewed = msgspec.structs.replace(
@@ -254,11 +255,11 @@ def _each(tx: Transaction, ids: Sequence[str], step: Callable[[ResourceRow], Res
     )
 
 
-def _review_refusal(row: ResourceRow, asked: ReviewAsked) -> Refusal | None:
+def _review_refusal(row: ResourceRow, asked: ReviewAsked, looked_at: int | None) -> Refusal | None:
     step: ReviewStep = "approve" if asked.approve else "return"
     if after(row.state, step) is None:
         return _not_from(row.state, step)
-    if asked.version not in (None, row.resource.version):
+    if looked_at not in (None, row.resource.version):
         return _CHANGED_SINCE
     if not asked.reviewer.strip():
         return _REVIEWER_MISSING

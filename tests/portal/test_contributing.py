@@ -189,6 +189,25 @@ async def test_a_sheet_is_planned_submitted_once_and_planned_again_without_chang
     assert "没有可以提交的新内容" in (await send_file(visitor, table)).text
 
 
+async def test_a_sheet_is_reviewed_by_somebody_else_in_one_go_each_by_itself(made, visitor_of):
+    contributor, reviewer = visitor_of("contributor"), visitor_of("reviewer")
+    ids = [await offer(contributor, f"一起审的课 {at}") for at in range(3)]
+    page = await reviewer.get("/review/together?" + "&".join(f"id={one}" for one in [*ids, "not-there"]))
+    assert page.text.count('name="version"') == 3
+    changed = await contributor.post(f"/contribute/correct/{ids[1]}", {**NEW, "title": "一起审的课 1", "hours": "8"})
+    assert changed.status == 303
+    answers = {**MET, "decision": "approve", "id": ids, "version": ["1", "1", "1"]}
+    lacking = await reviewer.post("/review/together", {**answers, "criterion.timely": ""}, page="/account")
+    assert (lacking.status, "还有没回答的" in lacking.text) == (422, True)
+    done = await reviewer.post("/review/together", answers, page="/account")
+    assert done.status == 200
+    assert "作者又改过" in done.text
+    states = [(await made.home.ask("resource.show", id=one)).state for one in ids]
+    assert states == ["published", "pending", "published"]
+    again = await reviewer.post("/review/together", answers, page="/account")
+    assert again.text.count("没有改动") == 3
+
+
 async def test_sheets_that_are_too_long_packed_too_tightly_or_no_sheets_are_refused(visitor_of):
     visitor = visitor_of("contributor")
     lines = "".join(f"row-{at},课 {at},课程,银龄课堂\n" for at in range(ROWS_MAX + 1))

@@ -207,10 +207,10 @@ async def test_only_their_own_are_changed_where_that_is_asked_and_listed_by_auth
 async def test_a_version_that_has_changed_since_it_was_looked_at_is_not_judged(school):
     await school.bring(course())
     await school.bring(course(title="又一版"))
-    seen = ReviewAsked(ids=("a-1",), reviewer="wang", approve=True, criteria=CRITERIA, version=1)
+    seen = ReviewAsked(ids=("a-1",), reviewer="wang", approve=True, criteria=CRITERIA, versions=(1,))
     assert [one.state for one in (await school.publishing.review(seen)).outcomes] == ["refused"]
     assert (await school.row("a-1")).state == "pending"
-    now = msgspec.structs.replace(seen, version=2)
+    now = msgspec.structs.replace(seen, versions=(2,))
     assert [one.state for one in (await school.publishing.review(now)).outcomes] == ["reviewed"]
 
 
