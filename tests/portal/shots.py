@@ -11,13 +11,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count as numbers
 from pathlib import Path
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import FilePayload, Page, async_playwright
 
 from node.portal.site import PAGES
 from tests.portal.browsing import CHROMIUM, browser, sign_in_as
 from tests.support.portal_world import RECEIVER, STAFF_PASSWORD, World, world
 
 NUMBERS = numbers(1)
+SHEET = FilePayload(
+    name="sheet.csv",
+    mimeType="text/csv",
+    buffer="编号,名称,类型,板块\nnew,剪纸,课程,兴趣爱好\ntea,茶艺入门,课程,兴趣爱好\nbad,,课程,兴趣爱好\n".encode(),
+)
 SIZES = {"phone": (390, 844), "narrow": (320, 640), "desk": (1280, 900)}
 QUERIES = {"/search": "?q=入门", "/people": "", "/my/convert/choose": "?to=haining.lln.internal"}
 
@@ -105,6 +110,11 @@ async def steps(page: Page, made: World, sign_in: Callable[[str], Awaitable[None
     await page.locator("[name=learner]").fill("2026001")
     await send(page)
     yield "issue-plan"
+    await sign_in("contributor")
+    await page.goto(f"{made.address}/contribute/sheet")
+    await page.locator("[name=file]").set_input_files(SHEET)
+    await send(page)
+    yield "sheet-plan"
     await sign_in("learner")
     await page.goto(f"{made.address}/my/data")
     await page.locator("form[action='/my/data/erase'] button").click()

@@ -10,7 +10,7 @@ from node.portal.held_sheets import HELD_MS, HeldSheets, SheetForgotten
 from node.portal.sheet_pages import ROWS_MAX
 from tests.portal.browsing import CHROMIUM
 from tests.portal.test_journeys import WAYS, chromium, window  # noqa: F401  # a fixture
-from tests.support.portal_world import OFFERED, STAFF_PASSWORD
+from tests.support.portal_world import HOSTILE, OFFERED, STAFF_PASSWORD
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is absent from this machine: apt install chromium")
@@ -163,6 +163,32 @@ async def test_a_form_that_is_not_acceptable_says_what_to_do_and_keeps_what_was_
         answer = await visitor.post("/contribute/new", {**NEW, **fields}, page="/contribute/new")
         assert (answer.status, told in answer.text) == (422, True), fields
         assert "八段锦八个动作" in answer.text
+
+
+async def test_what_somebody_offers_is_text_everywhere_and_no_formula_in_a_table(visitor_of):
+    contributor, reviewer = visitor_of("contributor"), visitor_of("reviewer")
+    wanted = await offer(contributor, f"=1+1 {HOSTILE}", description=HOSTILE, licence=HOSTILE[:60])
+    pages = [
+        await contributor.get("/contribute"),
+        await contributor.get(f"/contribute/of/{wanted}"),
+        await contributor.get(f"/contribute/correct/{wanted}"),
+        await reviewer.get("/review"),
+        await reviewer.get(f"/review/of/{wanted}"),
+        await reviewer.get(f"/review/together?id={wanted}"),
+        await reviewer.post(
+            f"/review/of/{wanted}",
+            {"decision": "return", "remark": HOSTILE, "version": "1"},
+            page=f"/review/of/{wanted}",
+        ),
+        await contributor.get(f"/contribute/of/{wanted}"),
+    ]
+    for page in pages:
+        assert "<script>" not in page.text
+        assert "<img src=x" not in page.text
+    assert "&lt;script&gt;" in pages[-1].text
+    table = (await contributor.get("/contribute.csv")).text
+    assert "'=1+1" in table
+    assert "\n=1+1" not in table.replace('"', "")
 
 
 # --- sheets ----------------------------------------------------------------------------------------------------------
