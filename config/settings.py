@@ -23,6 +23,9 @@ FILE_BYTES_MAX = 65_536
 HostPort = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.*-]+):[0-9]{1,5}$", max_length=260)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 ListenOrNone = Annotated[str, Meta(pattern=r"^$|^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.*-]+):[0-9]{1,5}$", max_length=260)]
+OidcIssuer = Annotated[
+    str, Meta(pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])[^\s?#]+$", min_length=9, max_length=255)
+]
 WebOrigin = Annotated[str, Meta(pattern=r"^https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?$", max_length=260)]
 PerMinute = Annotated[int, Meta(ge=1, le=1_000_000)]
 
@@ -47,13 +50,20 @@ class Listen(_Section, frozen=True, kw_only=True):
 
 class Portal(_Section, frozen=True, kw_only=True):
     """The web pages. `listen`: nowhere where it is empty; `address`: as people type it, where that is another one, such
-    as `https://learn.example.org` in front of which TLS ends. `metrics`: who may read `/metrics`.
+    as `https://learn.example.org` in front of which TLS ends. `metrics`: who may read `/metrics`. `staff_totp`: that
+    everybody but learners has to set up one-time codes before their roles open anything. `oidc_…`: the sign-in of the
+    institution, where it has one.
     """
 
     listen: ListenOrNone = "127.0.0.1:7480"
     address: WebOrigin | None = None
     metrics: Literal["loopback", "everybody"] = "loopback"
     session_hours: Annotated[int, Meta(ge=1, le=168)] = 12
+    staff_totp: bool = False
+    oidc_issuer: OidcIssuer | None = None
+    oidc_client: Annotated[str, Meta(max_length=255)] = ""
+    oidc_secret: Annotated[str, Meta(max_length=255)] = ""
+    oidc_title: Annotated[str, Meta(max_length=64)] = ""
 
 
 NO_PORTAL = Portal(listen="")

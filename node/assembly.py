@@ -4,15 +4,24 @@ What lives here: wiring. What must not: a decision, files of a home (`opening.py
 (`runtime.py`).
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from functools import cached_property
+
+import msgspec
 
 from node.bank import Bank
 from node.bank_parts import Knowing
+from node.desk import CreditSheet
+from node.formats.qr_codes import qr_code
 from node.host.homes import last_backup_ms
 from node.host.passwords import ArgonPasswords
+from node.host.providers import OidcProvider
 from node.inbound import InboundCatalogue, InboundCredits, InboundDirectory, InboundLogs, InboundPost
+from node.intake.uploads import read_upload
 from node.parts import SOFTWARE_VERSION, Parts
 from node.ports import Receives, Settles
+from node.ports.people import Provider
 from node.reception import Reception
 from node.rpc.credit_calls import CreditCalls
 from node.rpc.relay_service import Relays
@@ -23,6 +32,7 @@ from node.usecases.founding import open_own_logs
 from node.usecases.identifying import Identifying
 from node.usecases.importing import Importing
 from node.usecases.inspecting import Inspecting
+from node.usecases.linking import Linking
 from node.usecases.meeting import LINEAGE_NOTE
 from node.usecases.moving import take_up_name
 from node.usecases.noting import Noting
@@ -30,9 +40,12 @@ from node.usecases.posting import Posting
 from node.usecases.publishing import Publishing
 from node.usecases.receiving import Receiving
 from node.usecases.searching import STATISTICS_NOTE
+from node.usecases.second_factor import SecondFactor
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
+from node.usecases.tallying import Tallying
 from node.usecases.telling import Telling
+from node.usecases.uploading import Uploading
 
 
 class Node(Parts):
@@ -188,6 +201,54 @@ class Node(Parts):
             noting=self.noting,
         )
 
+    @cached_property
+    def second(self) -> SecondFactor:
+        return SecondFactor(
+            store=self.store,
+            clock=self.clock,
+            randomness=self.randomness,
+            passwords=self._passwords,
+            noting=self.noting,
+            spend=self.signing_in.spend,
+            is_required=self.settings.portal.staff_totp,
+        )
+
+    @cached_property
+    def linking(self) -> Linking:
+        return Linking(store=self.store, noting=self.noting)
+
+    @cached_property
+    def provider(self) -> Provider | None:
+        told = self.settings.portal
+        if told.oidc_issuer is None:
+            return None
+        return OidcProvider(
+            issuer=told.oidc_issuer,
+            title=told.oidc_title,
+            client=told.oidc_client,
+            secret=told.oidc_secret,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def draw_qr(self) -> Callable[[str], str]:
+        return lambda content: qr_code(content, "svg").decode()
+
+    @cached_property
+    def uploading(self) -> Uploading:
+        return Uploading(store=self.store, clock=self.clock, randomness=self.randomness, noting=self.noting)
+
+    @cached_property
+    def read_sheet(self) -> Callable[[bytes, str], Awaitable[CreditSheet]]:
+        """Sheets are read one at a time, off the event loop: two that unfold far would take the memory of two."""
+        one = asyncio.Lock()
+
+        async def read(content: bytes, name: str) -> CreditSheet:
+            async with one:
+                return await asyncio.to_thread(read_upload, content, name)
+
+        return read
+
     # --- who is answered ---------------------------------------------------------------------------------------------
 
     @cached_property
@@ -207,7 +268,12 @@ class Node(Parts):
             trouble=lambda: self.indexing.trouble,
             backed_up_at_ms=lambda: last_backup_ms(self.home),
             software_version=SOFTWARE_VERSION,
+            limits=msgspec.to_builtins(self.settings.limits),
         )
+
+    @cached_property
+    def tallying(self) -> Tallying:
+        return Tallying(store=self.store, clock=self.clock, own_name=self.name, root=self.root)
 
     @cached_property
     def desk(self) -> Reception:
@@ -229,8 +295,10 @@ class Node(Parts):
             forwarding=self.forwarding,
             clearing=Clearing(store=self.store, clock=self.clock, settles=self.settles, hurry=self.posting.hurry),
             open_door=lambda: self.open_door(),  # noqa: PLW0108  # the door is set when the node is served
+            searched=self.tallying.searched,
             additional={
                 **self.bank.doing(),
+                "node.days": self.tallying.days,
                 "person.invite": self.staffing.add,
                 "person.link": self.staffing.link,
                 "person.list": self.staffing.list_persons,

@@ -23,6 +23,7 @@ from node.usecases.bundling import Bundling
 from node.usecases.consenting import Consenting
 from node.usecases.converting import Converting
 from node.usecases.crediting import Crediting
+from node.usecases.declaring import Declaring
 from node.usecases.defining import Defining
 from node.usecases.erasing import Erasing
 from node.usecases.exporting import Exporting
@@ -94,6 +95,10 @@ class BankParts:
     @cached_property
     def showing(self) -> Showing:
         return Showing(store=self._store, clock=self._clock, own_name=self._identity.name)
+
+    @cached_property
+    def declaring(self) -> Declaring:
+        return Declaring(store=self._store, clock=self._clock, randomness=self._randomness)
 
     @cached_property
     def consenting(self) -> Consenting:

@@ -65,9 +65,11 @@ class Reception:
         forwarding: Forwarding,
         clearing: Clearing,
         open_door: Callable[[], Awaitable[None]],
+        searched: Callable[[], None],
         additional: Mapping[str, Doing],
     ) -> None:
         """`open_door`: lets newcomers in from now on, if the node is served; called before a code is given out.
+        `searched`: told of every search of the network that people here begin.
 
         `additional`: what other parts of the node do, by operation.
         """
@@ -78,6 +80,7 @@ class Reception:
         self._following = following
         self._forwarding = forwarding
         self._open_door = open_door
+        self._searched = searched
         self._doing: Mapping[str, Doing] = {
             **additional,
             "node.status": lambda _: inspecting.status(),
@@ -120,6 +123,10 @@ class Reception:
         return msgspec.json.encode(await self._doing[operation](asked))
 
     async def _search(self, asked: desk.SearchAsked) -> SearchAnswer:
+        if (
+            asked.text and not asked.offset and asked.scope != "node"
+        ):  # no second page, no quick look at this node first
+            self._searched()
         filters = Filters(
             section=asked.section,
             audience=asked.audience,

@@ -17,7 +17,7 @@ from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_o
 import msgspec
 
 from federation.amounts import Amount
-from federation.catalogue import BilingualLine
+from federation.catalogue import BilingualLine, BilingualProse, Resource
 from federation.errors import Unavailable
 from federation.naming import NodeName
 from federation.persons import Written
@@ -34,12 +34,18 @@ WORDS: Final = ("青", "山", "绿", "水", "春", "风", "秋", "月", "松", "
 PEOPLE: Final[tuple[tuple[str, str, tuple[Role, ...], str], ...]] = (
     ("shen", "沈小满", ("learner",), "看学分、转换、打印证明 see, convert and prove credits"),
     ("wang", "王老师", ("registrar",), "待办、开户、登记学分 decide, open accounts, issue credits"),
+    ("chen", "陈老师", ("contributor",), "一个被退回，等您修改 something of yours came back, to be put right"),
+    ("li", "李审核", ("reviewer",), "两个资源等您审核 two resources wait for your review"),
     ("guan", "管系统", ("operator",), "节点状况、人员与角色 this node, people and roles"),
     ("shenji", "沈审计", ("auditor",), "操作记录 who did what"),
 )
 ACHIEVEMENTS: Final = (
     ("phone", BilingualLine(zh="智能手机入门", en="Smartphones for beginners"), 100),
     ("brush", BilingualLine(zh="书法：楷书", en="Calligraphy"), 200),
+)
+OFFERED: Final = (
+    ("demo-taiji", "太极拳二十四式", "跟着口令练，膝盖不好也能学。", "silver_age", "请注明编者，并写清适合的年龄。"),
+    ("demo-paper", "剪纸入门", "从团花到窗花，八次课。", "hobbies_interests", ""),
 )
 _TOKEN: Final = re.compile(r'name="form_token" value="([0-9a-f]+)"')
 
@@ -68,6 +74,7 @@ async def settle(federation: Federation, told: Callable[[str], None]) -> SampleP
         asked = desk.PersonAsked(login=login, name=name, roles=roles, learner=learner if "learner" in roles else "")
         link = await federation.ask(PLACE, "person.invite", asked, desk.PersonLink)
         await asyncio.to_thread(_set_up, f"{serving.portal}{link.path}", login, name, password)
+    await _something_to_review(federation, PLACE, learner)
     told(f"\n网页 the pages: {serving.portal}")
     told(f"  密码都是 everybody's password: {password}")
     for login, name, _, does in PEOPLE:
@@ -91,6 +98,43 @@ async def _learner(federation: Federation, place: NodeName) -> str:
         place, "credit.issue", desk.IssueAsked(rows=tuple(rows), by="王老师", apply=True), desk.IssuePlan
     )
     return shown.id
+
+
+async def _something_to_review(federation: Federation, place: NodeName, learner: str) -> None:
+    """Offers of the contributor: one came back, one is new, one changes what is published; and a learner's word."""
+    author, reviewer = "陈老师 (chen)", "李审核 (li)"
+    offered = [
+        Resource(
+            id=name,
+            title=BilingualLine(zh=title),
+            description=BilingualProse(zh=told),
+            type="online_course",
+            section=section,  # type: ignore[arg-type]  # our own table
+            audience=("elder",),
+            location=f"https://course.example.org/{name}",
+        )
+        for name, title, told, section, _ in OFFERED
+    ]
+    asked = desk.ResourcesAsked(states=("published",), limit=1)
+    for row in (await federation.ask(place, "resource.list", asked, desk.Resources)).rows:
+        description = msgspec.structs.replace(row.resource.description, zh=f"{row.resource.description.zh}每周二开课。")
+        offered.append(msgspec.structs.replace(row.resource, description=description, hours=24))
+        done = desk.CompletionAsked(
+            learner=learner,
+            publisher=place,
+            resource=row.id,
+            title=str(row.resource.title),
+            finished_on=day_in_china(SystemClock().now_ms()),
+            remark="春季班",
+        )
+        await federation.ask(place, "completion.tell", done, desk.CompletionShown)
+    rows = tuple(desk.ImportRow(row=at, resource=one) for at, one in enumerate(offered, start=1))
+    imported = desk.ImportAsked(rows=rows, author=author, apply=True)
+    await federation.ask(place, "resource.import", imported, desk.ImportPlan)
+    for name, _, _, _, remark in OFFERED:
+        if remark:
+            returned = desk.ReviewAsked(ids=(name,), reviewer=reviewer, approve=False, remark=remark)
+            await federation.ask(place, "resource.review", returned, desk.ResourceOutcomes)
 
 
 def _set_up(link: str, login: str, name: str, password: str) -> None:

@@ -6,7 +6,27 @@ them. What must not live here: how any of it is done (`node/usecases`), or words
 
 from typing import Final
 
-from node.desk import conversions, credits, learners, ledgers, logs, nodes, outbox, people, resources, rules  # noqa: A004  # the field's word
+from node.desk import (
+    completions,
+    conversions,
+    credits,  # noqa: A004  # the field's word
+    learners,
+    ledgers,
+    logs,
+    nodes,
+    outbox,
+    people,
+    resources,
+    rules,
+)
+from node.desk.completions import (
+    CompletionAsked,
+    CompletionNamed,
+    Completions,
+    CompletionsAsked,
+    CompletionSettleAsked,
+    CompletionShown,
+)
 from node.desk.conversions import (
     CaseNamed,
     CaseReviewAsked,
@@ -31,6 +51,7 @@ from node.desk.credits import (
     Balances,
     CorrectAsked,
     CreditRow,
+    CreditSheet,
     EventShown,
     ExpireAsked,
     Expired,
@@ -106,6 +127,8 @@ from node.desk.logs import (
     LogVerdict,
 )
 from node.desk.nodes import (
+    DayTallies,
+    DayTally,
     Finding,
     InviteAsked,
     InviteMade,
@@ -170,6 +193,7 @@ from node.desk.rules import (
 OPERATIONS: Final[dict[str, Operation]] = {
     operation.name: operation
     for operation in (
+        *completions.OPERATIONS,
         *conversions.OPERATIONS,
         *credits.OPERATIONS,
         *learners.OPERATIONS,
@@ -201,6 +225,12 @@ __all__ = [
     "CasesAsked",
     "ChangeAsked",
     "CheckTold",
+    "CompletionAsked",
+    "CompletionNamed",
+    "CompletionSettleAsked",
+    "CompletionShown",
+    "Completions",
+    "CompletionsAsked",
     "ConsentAsked",
     "ConsentNamed",
     "ConsentShown",
@@ -210,6 +240,9 @@ __all__ = [
     "CountTable",
     "CountsShown",
     "CreditRow",
+    "CreditSheet",
+    "DayTallies",
+    "DayTally",
     "DisclosureShown",
     "DiscrepancyShown",
     "Document",

@@ -123,6 +123,15 @@ class IssuePlan(Document, frozen=True, kw_only=True):
     rows: tuple[PlannedCredit, ...]
 
 
+class CreditSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A sheet as it was read: rows to be planned, rows that cannot be, and what stood in each row's cells."""
+
+    rows: tuple[CreditRow, ...]
+    refused: tuple[PlannedCredit, ...]
+    columns: tuple[str, ...]
+    cells: dict[int, tuple[str, ...]]
+
+
 # --- records ---------------------------------------------------------------------------------------------------------
 
 
@@ -189,10 +198,13 @@ class Records(Document, frozen=True, kw_only=True):
 
 
 class RecordStepAsked(Document, frozen=True, kw_only=True):
+    """`reopens`, with a revocation: that the row it was issued for may be issued again, put right. Else it is never."""
+
     id: RecordId
     step: Literal["suspend", "resume", "revoke"]
     reason: Reason
     by: Person
+    reopens: bool = False
 
 
 class CorrectAsked(Document, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """How the node is, and who is admitted below it: what can be asked, and what is answered."""
 
+from datetime import date
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta
@@ -56,6 +57,7 @@ class NodeState(Document, frozen=True, kw_only=True):
 
     `backed_up_at_ms`: when `lln backup` last wrote a file; absent where it never did.
     `refused`: calls since the start, by error code; `connections`: how many were begun, whatever came of them.
+    `limits`: what one peer may cost this node, as the settings say.
     """
 
     verdict: Finding
@@ -76,6 +78,7 @@ class NodeState(Document, frozen=True, kw_only=True):
     refused: dict[str, int]
     connections: int
     backed_up_at_ms: int | None = None
+    limits: dict[str, float]
 
 
 class TreeNode(Document, frozen=True, kw_only=True):
@@ -96,6 +99,25 @@ class Tree(Document, frozen=True, kw_only=True):
 
 class Peers(Document, frozen=True, kw_only=True):
     peers: tuple[PeerState, ...]
+
+
+class DayTally(Document, frozen=True, kw_only=True):
+    """One day, in China: searches that people of this node asked of the network, entries of the catalogue and credit
+    logs held here that came, and the oldest copy of a neighbour's log that was met.
+    """
+
+    day: date
+    searches: int = 0
+    published: int = 0
+    credits: int = 0
+    lag_s: int = 0
+
+
+class DayTallies(Document, frozen=True, kw_only=True):
+    """Oldest first; a day on which the node did not run is missing."""
+
+    today: date
+    days: tuple[DayTally, ...]
 
 
 # --- admission -----------------------------------------------------------------------------------------------------
@@ -160,6 +182,7 @@ OPERATIONS: Final = (
     Operation(name="node.status", asked=Nothing, answered=NodeState),
     Operation(name="node.tree", asked=Nothing, answered=Tree),
     Operation(name="node.peers", asked=Nothing, answered=Peers),
+    Operation(name="node.days", asked=Nothing, answered=DayTallies),
     Operation(name="node.ping", asked=PingAsked, answered=PingTold),
     Operation(name="invite.make", asked=InviteAsked, answered=InviteMade),
     Operation(name="invite.list", asked=Nothing, answered=Invites),

@@ -19,9 +19,12 @@ class ImportRow(Document, frozen=True, kw_only=True):
 
 
 class ImportAsked(Document, frozen=True, kw_only=True):
+    """`own_alone`: what another author submitted is not changed; its row is refused."""
+
     rows: Annotated[tuple[ImportRow, ...], Meta(max_length=1_000)]
     author: Person
     apply: bool = False
+    own_alone: bool = False
 
 
 class PlannedRow(Document, frozen=True, kw_only=True):
@@ -44,13 +47,17 @@ class ImportPlan(Document, frozen=True, kw_only=True):
 
 
 class ReviewAsked(Document, frozen=True, kw_only=True):
-    """Approve (all seven criteria met) or return with a remark; never one's own work."""
+    """Approve (all seven criteria met) or return with a remark; never one's own work.
+
+    `versions`: those that were looked at, in the order of `ids`; what has changed since is left as it is.
+    """
 
     ids: Annotated[tuple[ResourceId, ...], Meta(min_length=1, max_length=1_000)]
     reviewer: Person
     approve: bool
     criteria: tuple[Criterion, ...] = ()
     remark: Annotated[str, Meta(max_length=1_000)] = ""
+    versions: Annotated[tuple[int, ...], Meta(max_length=1_000)] = ()
 
 
 class ResourcesNamed(Document, frozen=True, kw_only=True):
@@ -82,6 +89,9 @@ class ResourceNamed(Document, frozen=True, kw_only=True):
 
 
 class ResourcesAsked(Document, frozen=True, kw_only=True):
+    """Those in some states, or in all; with `author`, all that they submitted, in every state."""
+
+    author: Annotated[str, Meta(max_length=64)] = ""
     states: tuple[ResourceState, ...] = ()
     after: str = ""
     limit: Limit = 50

@@ -62,10 +62,11 @@ class SheetCredit(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_credits(source: Path | bytes, name: str = "") -> Iterator[SheetCredit]:
     """The records in a sheet, in order, blank rows left out; raises subclasses of InvalidInput (`rows.py`)."""
-    return map(_read, read_sheet(source, HEADERS, name))
+    return map(read_row, read_sheet(source, HEADERS, name))
 
 
-def _read(row: SheetRow) -> SheetCredit:
+def read_row(row: SheetRow) -> SheetCredit:
+    """One row below the header."""
     if row.fault is not None:
         return SheetCredit(row=row.row, faults=(row.fault.in_field(""),))
     said: dict[str, Any] = {}

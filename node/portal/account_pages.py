@@ -9,15 +9,19 @@ from starlette.responses import Response
 
 from federation.errors import InvalidInput, LlnError
 from node.portal.pages import SIGNED_IN, Page
-from node.portal.visits import DEVICE, FORM, SESSION, YEAR_S, Visit, inner_path
+from node.portal.visits import DEVICE, FORM, HALFWAY, SESSION, YEAR_S, Visit, inner_path
 from node.ports.people import PersonRow
-from node.usecases.signing_in import SignedIn, check_password
+from node.usecases.signing_in import HALFWAY_MS, Halfway, SignedIn, check_password
 
 
-async def ask_to_sign_in(visit: Visit) -> Response:
-    """Somebody opens what only those who are signed in may see: they come back to it afterwards."""
+async def ask_to_sign_in(visit: Visit, *, back: str = "") -> Response:
+    """Somebody opens what only those who are signed in may see: they come back to it afterwards.
+
+    `back`: where what they sent is kept; without it, it is not.
+    """
     if visit.request.method == "POST":
-        return visit.page("sign_in.html", status=401, next=visit.path, login="", problem=visit.say("account.ended"))
+        problem = visit.say("account.ended_kept") if back else visit.say("account.ended")
+        return visit.page("sign_in.html", status=401, next=back or visit.path, login="", problem=problem)
     return visit.go("/sign-in", next=visit.here())
 
 
@@ -40,7 +44,15 @@ async def sign_in(visit: Visit) -> Response:
     except LlnError as refused:
         return _again(visit, "sign_in.html", refused, next=inner_path(visit.text("next")), login=login)
     to = inner_path(visit.text("next"))
-    return _let_in(visit, signed_in, visit.go(first_page(signed_in.person) if to == "/" else to))
+    if isinstance(signed_in, Halfway):
+        return go_halfway(visit, signed_in, to)
+    return let_in(visit, signed_in, visit.go(first_page(signed_in.person) if to == "/" else to))
+
+
+def go_halfway(visit: Visit, halfway: Halfway, to: str) -> Response:
+    response = visit.go("/sign-in/code", next=to)
+    visit.set_cookie(response, HALFWAY, halfway.token, HALFWAY_MS // 1_000)
+    return response
 
 
 async def sign_out(visit: Visit) -> Response:
@@ -63,7 +75,9 @@ async def recover(visit: Visit) -> Response:
         )
     except LlnError as refused:
         return _again(visit, "recover.html", refused, login=visit.text("login"))
-    return _let_in(visit, signed_in, visit.go("/account"))
+    if isinstance(signed_in, Halfway):
+        return go_halfway(visit, signed_in, "/account")
+    return let_in(visit, signed_in, visit.go("/account"))
 
 
 async def set_up_form(visit: Visit) -> Response:
@@ -84,7 +98,7 @@ async def set_up(visit: Visit) -> Response:
     signed_in = await visit.behind.signing_in.begin(made.person, "sign_in", former=visit.cookie(SESSION))
     visit.person = made.person
     response = visit.page("codes.html", codes=made.codes, next=first_page(made.person))
-    return _let_in(visit, signed_in, response)
+    return let_in(visit, signed_in, response)
 
 
 async def account(visit: Visit) -> Response:
@@ -99,7 +113,7 @@ async def change_password(visit: Visit) -> Response:
         )
     except LlnError as refused:
         return _again(visit, "account.html", refused)
-    return _let_in(visit, signed_in, visit.go("/account", done="password"))
+    return let_in(visit, signed_in, visit.go("/account", done="password"))
 
 
 def first_page(person: PersonRow) -> str:
@@ -121,7 +135,7 @@ def _check_repeated(visit: Visit) -> None:
         raise PasswordsDiffer("password")
 
 
-def _let_in(visit: Visit, signed_in: SignedIn, response: Response) -> Response:
+def let_in(visit: Visit, signed_in: SignedIn, response: Response) -> Response:
     """A new token in place of whatever the browser had, and a mark by which this browser is known for this login."""
     visit.set_cookie(response, SESSION, signed_in.token, None)
     visit.set_cookie(response, FORM, "", 0)

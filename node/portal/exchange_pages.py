@@ -24,13 +24,17 @@ OPEN: Final = frozenset(("asked", "received", "reviewing", "notice", "reserving"
 
 async def possible(visit: Visit) -> Response:
     """Rules of the network that take what this learner holds, or whose title has the words typed."""
-    records = await _convertible(visit)
     text = visit.query("q").strip()[:200]
-    sought = [text] if text else list(dict.fromkeys(one.achievement for one in records))[:ACHIEVEMENTS_SOUGHT]
+    return visit.page("convert.html", records=await _convertible(visit), rules=await found_rules(visit), text=text)
+
+
+async def found_rules(visit: Visit) -> Sequence[desk.RuleTold]:
+    text = visit.query("q").strip()[:200]
+    held = () if text else await _convertible(visit)
+    sought = [text] if text else list(dict.fromkeys(one.achievement for one in held))[:ACHIEVEMENTS_SOUGHT]
     async with asyncio.TaskGroup() as together:
         tasks = [together.create_task(_rules_for(visit, one)) for one in sought]
-    found = {(one.authority, one.id): one for task in tasks for one in task.result()}
-    return visit.page("convert.html", records=records, rules=list(found.values()), text=text)
+    return tuple({(one.authority, one.id): one for task in tasks for one in task.result()}.values())
 
 
 async def _rules_for(visit: Visit, text: str) -> Sequence[desk.RuleTold]:

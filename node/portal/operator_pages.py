@@ -8,7 +8,9 @@ from typing import Final, get_args
 from starlette.responses import Response
 
 from federation.errors import LlnError
+from federation.naming import Relation
 from node import desk
+from node.portal.branches import branches
 from node.portal.help_pages import faults
 from node.portal.pages import Page
 from node.portal.tables import as_csv, as_json
@@ -21,38 +23,49 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 PEOPLE_SHOWN: Final = 100
 DOINGS_SHOWN: Final = 100
 DOINGS_MAX: Final = 1_000
+ROWS_SHOWN: Final = 60
+DIRECTIONS: Final[tuple[Relation, ...]] = (
+    "parent", "child", "sibling", "ancestor", "descendant", "network", "self",
+)  # fmt: skip
+MENDS: Final = {"lln peers": "#peers", "lln outbox": "#waiting", "lln log show": "#logs"}
+"""Where on the page stands what a command of a finding would show."""
 
 
 async def node(visit: Visit) -> Response:
     state = await visit.ask("node.status", desk.Nothing(), desk.NodeState)
-    tree = await visit.ask("node.tree", desk.Nothing(), desk.Tree)
     peers = await visit.ask("node.peers", desk.Nothing(), desk.Peers)
     outbox = await visit.ask("outbox.show", desk.Nothing(), desk.Outbox)
-    below = [(one, _depth(one.name, tree.top)) for one in tree.nodes]
     return visit.page(
         "node.html",
         state=state,
-        below=below,
-        peers=peers.peers,
+        below=await branches(visit, state, outbox),
+        peers=sorted(peers.peers, key=lambda one: DIRECTIONS.index(one.relation)),
         outbox=outbox,
-        in_words=lambda told: _in_words(visit, told),
+        waiting={one.to: one for one in outbox.nodes},
+        shown_max=ROWS_SHOWN,
+        mends=MENDS,
+        said=visit.query("done"),
+        in_words=lambda told: in_words(visit, told),
     )
+
+
+async def retry(visit: Visit) -> Response:
+    """What was given up is sent again, and what waits is tried now."""
+    changed = await visit.ask("outbox.retry", desk.OutboxRetryAsked(), desk.OutboxChanged)
+    await visit.behind.noting.note(visit.person, "retry_outbox", about=str(changed.items))
+    return visit.go("/node", done="retried")
 
 
 async def node_json(visit: Visit) -> Response:
     return visit.finish(as_json(await visit.ask("node.status", desk.Nothing(), desk.NodeState)))
 
 
-def _in_words(visit: Visit, told: str) -> str:
+def in_words(visit: Visit, told: str) -> str:
     """An error as a peer's state tells it, `[LLN-nnn] …`, by its sentence and its code."""
     fault = faults().get(told.partition("]")[0].lstrip("["))
     if fault is None:
         return told
     return f"{fault.zh if visit.ui == 'zh' else fault.en} ({fault.code})"
-
-
-def _depth(name: str, top: str) -> int:
-    return name.removesuffix(top).count(".")
 
 
 async def people(visit: Visit) -> Response:
@@ -135,6 +148,7 @@ async def audit_json(visit: Visit) -> Response:
 PAGES: Final = (
     Page(path="/node", answer=node, roles=OPERATOR, shows=True),
     Page(path="/node.json", answer=node_json, roles=OPERATOR),
+    Page(path="/node/retry", answer=retry, roles=OPERATOR, methods=("POST",)),
     Page(path="/people", answer=people, roles=OPERATOR, shows=True),
     Page(path="/people", answer=invite, roles=OPERATOR, methods=("POST",)),
     Page(path="/people/{id}", answer=change, roles=OPERATOR, methods=("POST",)),

@@ -12,12 +12,14 @@ from federation.amounts import NotAnAmount, read_hundredths
 from federation.errors import LlnError
 from federation.timestamps import day_in_china
 from node import desk
+from node.portal import finished_pages
 from node.portal.pages import Page
 from node.portal.visits import FormFaulty, Visit
 from node.ports.people import Role
 
 REGISTRAR: Final[tuple[Role, ...]] = ("registrar",)
 CASES_SHOWN: Final = 100
+FINISHED_SHOWN: Final = 10
 LEARNERS_SHOWN: Final = 50
 
 
@@ -25,7 +27,8 @@ async def worklist(visit: Visit) -> Response:
     waiting = await visit.ask("case.list", desk.CasesAsked(state="reviewing", limit=CASES_SHOWN), desk.Cases)
     recent = await visit.ask("case.list", desk.CasesAsked(limit=CASES_SHOWN), desk.Cases)
     done = [one for one in recent.cases if one.state != "reviewing"]
-    return visit.page("work.html", waiting=waiting.cases, done=done, said=visit.query("done"))
+    finished = await finished_pages.waiting(visit, FINISHED_SHOWN)
+    return visit.page("work.html", finished=finished, waiting=waiting.cases, done=done, said=visit.query("done"))
 
 
 async def case(visit: Visit) -> Response:

@@ -255,6 +255,15 @@ async def resource(visit: Visit) -> Response:
     return _resource_page(visit, node, found, hit=found)
 
 
+async def found(visit: Visit, node: str, resource_id: str) -> Resource | Hit:
+    """A resource as the visitor may see it; raises ResourceMissing."""
+    if not is_name(node):
+        raise ResourceMissing(resource_id[:128])
+    if node == visit.behind.name:
+        return (await _own(visit, resource_id))[0]
+    return await _elsewhere(visit, node, resource_id)
+
+
 def _resource_page(
     visit: Visit,
     node: str,

@@ -6,7 +6,7 @@ What lives here: the socket, and starting and stopping. What must not: any page,
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -16,14 +16,21 @@ from config.settings import Portal
 from federation.budgets import Budgets, per_minute
 from federation.directory import NodeDescription
 from federation.errors import Unavailable
-from node.portal.border import Border
+from federation.short_ids import encode
+from node.desk import CreditSheet
+from node.portal.border import App, Border
+from node.portal.holding import Holding
 from node.portal.site import build_site
-from node.portal.visits import Behind
+from node.portal.visits import TOKEN_BYTES, Behind
 from node.portal.window import Desk, Window
 from node.ports import Clock, Randomness
+from node.ports.people import Provider
+from node.usecases.linking import Linking
 from node.usecases.noting import Noting
+from node.usecases.second_factor import SecondFactor
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
+from node.usecases.uploading import Uploading
 
 CONNECTIONS_MAX: Final = 256
 KEEP_ALIVE_S: Final = 15
@@ -31,6 +38,11 @@ STOP_GRACE_S: Final = 2
 HEAD_BYTES_MAX: Final = 32_768
 BACKLOG: Final = 128
 LOOKS_PER_MINUTE: Final = 20
+SHEETS_EACH_MAX: Final = 6
+SHEETS_MAX: Final = 24
+OFFERS_MAX: Final = 32
+BEGUN_EACH_MAX: Final = 4
+BEGUN_MAX: Final = 2_000
 EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # compared, and bound only where the operator says so
 
 
@@ -49,6 +61,18 @@ class People(Protocol):
     def staffing(self) -> Staffing: ...
     @property
     def noting(self) -> Noting: ...
+    @property
+    def second(self) -> SecondFactor: ...
+    @property
+    def linking(self) -> Linking: ...
+    @property
+    def provider(self) -> Provider | None: ...
+    @property
+    def draw_qr(self) -> Callable[[str], str]: ...
+    @property
+    def uploading(self) -> Uploading: ...
+    @property
+    def read_sheet(self) -> Callable[[bytes, str], Awaitable[CreditSheet]]: ...
     @property
     def clock(self) -> Clock: ...
     @property
@@ -80,6 +104,16 @@ class PortalServer:
             shows_metrics=settings.metrics == "everybody",
             counts=lambda: border,
             looks=Budgets(per_minute(LOOKS_PER_MINUTE)),
+            uploading=people.uploading,
+            read_sheet=people.read_sheet,
+            sheets=Holding(_draw_by(people.randomness), each_max=SHEETS_EACH_MAX, all_max=SHEETS_MAX),
+            forms=Holding(_draw_by(people.randomness)),
+            second=people.second,
+            linking=people.linking,
+            institution=lambda: people.provider,
+            begun=Holding(_draw_by(people.randomness), each_max=BEGUN_EACH_MAX, all_max=BEGUN_MAX),
+            draw_qr=people.draw_qr,
+            offers=Holding(_draw_by(people.randomness), each_max=1, all_max=OFFERS_MAX),
         )
         hosts = frozenset(host for host in (urlsplit(address).hostname,) if host)
         border = Border(build_site(behind), hosts=hosts, clock=people.clock, is_secure=is_secure)
@@ -99,7 +133,11 @@ class PortalServer:
         self._socket.close()
 
 
-def _configured(app: Border) -> uvicorn.Config:
+def _draw_by(randomness: Randomness) -> Callable[[], str]:
+    return lambda: encode(randomness.token(TOKEN_BYTES))
+
+
+def _configured(app: App) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="h11",

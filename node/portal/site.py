@@ -17,17 +17,32 @@ from starlette.routing import BaseRoute, Route
 from federation.errors import Conflict, InvalidInput, LlnError, NotAllowed, NotFound, Unavailable
 from node.portal import (
     account_pages,
+    again_pages,
+    below_pages,
+    contributor_pages,
+    days_pages,
     exchange_pages,
+    finished_pages,
     help_pages,
+    institution_pages,
+    invite_pages,
     learner_pages,
+    offer_sheet_pages,
     operator_pages,
+    picture_pages,
     registrar_pages,
+    reviewer_pages,
     search_pages,
+    second_pages,
+    sheet_pages,
+    together_pages,
+    twin_pages,
     verify_pages,
     watch_pages,
 )
 from node.portal.pages import ANYBODY, Page
 from node.portal.visits import SESSION, YEAR_S, Behind, FormStale, Visit, display_change
+from node.usecases.second_factor import SecondFactorNeeded
 
 FORM_FIELDS_MAX: Final = 600
 FORM_FILES_MAX: Final = 2
@@ -45,11 +60,25 @@ PAGES: Final[tuple[Page, ...]] = (
     *help_pages.PAGES,
     *verify_pages.PAGES,
     *account_pages.PAGES,
+    *again_pages.PAGES,
+    *second_pages.PAGES,
+    *institution_pages.PAGES,
     *learner_pages.PAGES,
     *exchange_pages.PAGES,
     *registrar_pages.PAGES,
+    *sheet_pages.PAGES,
     *operator_pages.PAGES,
     *watch_pages.PAGES,
+    *invite_pages.PAGES,
+    *below_pages.PAGES,
+    *twin_pages.PAGES,
+    *picture_pages.PAGES,
+    *days_pages.PAGES,
+    *contributor_pages.PAGES,
+    *offer_sheet_pages.PAGES,
+    *reviewer_pages.PAGES,
+    *together_pages.PAGES,
+    *finished_pages.PAGES,
 )
 
 
@@ -71,15 +100,28 @@ def _entrance(page: Page, behind: Behind) -> Callable[[Request], Awaitable[Respo
             return _change_display(Visit(request, behind), *change)
         visit = request.state.visit = Visit(request, behind)
         visit.person = await behind.signing_in.person_of(visit.cookie(SESSION))
-        if request.method == "POST":
-            await _read_form(visit)
+        is_whole = request.method != "POST" or await _read_form(visit)
+        if page.roles is ANYBODY and not is_whole:
+            raise FormStale("form", "its token is not of this browser")
         if page.roles is not ANYBODY and visit.person is None:
-            return await account_pages.ask_to_sign_in(visit)
+            return await again_pages.ended(visit)
         if page.roles and not visit.may(*page.roles):
             raise RoleMissing(page.path)
+        if not is_whole:
+            return await again_pages.stale(visit)
+        if page.roles and page.path != "/account/code" and behind.second.is_missing(visit.signed_in):
+            return _ask_for_second(visit)
+        visit.behind.forms.take(visit.text("again"), visit.person.id if visit.person else "", visit.now_ms)
         return await page.answer(visit)
 
     return enter
+
+
+def _ask_for_second(visit: Visit) -> Response:
+    """The settings want one-time codes of staff: no role opens anything before they are set up."""
+    if visit.request.method == "POST":
+        raise SecondFactorNeeded(visit.path)
+    return visit.go("/account/code")
 
 
 class RoleMissing(NotAllowed):
@@ -88,8 +130,8 @@ class RoleMissing(NotAllowed):
     en = "Your roles do not open this page. Ask an operator to add one if you need it."
 
 
-async def _read_form(visit: Visit) -> None:
-    """Raises FormStale for a form that is not ours: from another site, another browser, or another session."""
+async def _read_form(visit: Visit) -> bool:
+    """Whether the form carries the token of this session; raises FormStale for one that comes from another site."""
     origin = visit.request.headers.get("origin", "null")
     is_ours = origin.partition("://")[2] == visit.request.headers.get("host", "")
     if not is_ours and visit.request.headers.get("sec-fetch-site") != "same-origin":
@@ -100,8 +142,7 @@ async def _read_form(visit: Visit) -> None:
         )
     except ClientDisconnect as gone:
         raise FormStale("form", "it did not arrive whole") from gone
-    if not visit.holds(visit.text("form_token")):
-        raise FormStale("form", "its token is not of this browser")
+    return visit.holds(visit.text("form_token"))
 
 
 def _change_display(visit: Visit, path: str, cookies: dict[str, str]) -> Response:

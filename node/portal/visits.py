@@ -3,7 +3,7 @@
 What lives here: cookies, forms and their tokens, redirects. What must not: what stands on any page.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlencode
@@ -15,25 +15,32 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from federation.budgets import Budgets
 from federation.directory import NodeDescription
-from federation.errors import InvalidInput
+from federation.errors import InvalidInput, LlnError
 from federation.short_ids import encode
+from node.desk import CreditSheet, ImportRow
 from node.portal import drawing, wording
+from node.portal.holding import Holding
 from node.portal.window import Window
 from node.ports import Clock, Randomness
-from node.ports.people import PersonRow, Role
+from node.ports.people import Asked, PersonRow, Provider, Role
+from node.usecases.linking import Linking
 from node.usecases.noting import Noting
+from node.usecases.second_factor import SecondFactor
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
+from node.usecases.uploading import Uploading
 
 T = TypeVar("T")
 SESSION: Final = "lln-session"
 DEVICE: Final = "lln-device"
+HALFWAY: Final = "lln-halfway"
 FORM: Final = "lln-form"
 UI: Final = "lln-ui"
 TYPE: Final = "lln-type"
 DISPLAY_KEYS: Final = ("ui", "display")
 YEAR_S: Final = 365 * 24 * 3_600
 TOKEN_BYTES: Final = 20
+SHEET_BYTES_MAX: Final = 2_000_000
 
 
 class FormStale(InvalidInput):
@@ -57,6 +64,21 @@ class Counts(Protocol):
     def seconds(self) -> float: ...
 
 
+class KeptForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What was typed into a form, without secrets and files; `had_file`: that a file has to be chosen anew."""
+
+    path: str
+    fields: tuple[tuple[str, str], ...]
+    had_file: bool
+
+
+class HeldSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A sheet of credits between its upload and its confirmation; `file` as the browser named it."""
+
+    file: str
+    sheet: CreditSheet
+
+
 class Behind(msgspec.Struct, frozen=True, kw_only=True):
     """What stands behind every page: the node's desk, its people, its clock, and what it says of itself."""
 
@@ -73,6 +95,16 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     shows_metrics: bool
     counts: Callable[[], Counts]
     looks: Budgets
+    uploading: Uploading
+    read_sheet: Callable[[bytes, str], Awaitable[CreditSheet]]
+    sheets: Holding[HeldSheet]
+    forms: Holding[KeptForm]
+    second: SecondFactor
+    linking: Linking
+    institution: Callable[[], Provider | None]
+    begun: Holding[Asked]
+    draw_qr: Callable[[str], str]
+    offers: Holding[tuple[ImportRow, ...]]
 
     def draw_token(self) -> str:
         return encode(self.randomness.token(TOKEN_BYTES))
@@ -121,9 +153,18 @@ class Visit:
         values = self.form.getlist(name) if isinstance(self.form, FormData) else ()
         return tuple(value for value in values if isinstance(value, str))[:500]
 
+    def fields(self) -> tuple[tuple[str, Any], ...]:
+        """Every field in the order of the form; a file is no text."""
+        return tuple(self.form.multi_items()) if isinstance(self.form, FormData) else ()
+
     def upload(self, name: str) -> UploadFile | None:
         value = self.form.get(name)
         return value if isinstance(value, UploadFile) and value.filename else None
+
+    @property
+    def provider(self) -> Provider | None:
+        """The sign-in of our institution, where it has one."""
+        return self.behind.institution()
 
     def institution(self, name: str) -> str:
         """A node as people call it, where that is known here; its name otherwise."""
@@ -153,14 +194,25 @@ class Visit:
     @property
     def form_token(self) -> str:
         """What every form of this visitor carries; nobody else's pages can know it."""
-        return sha256(f"form:{self.cookie(SESSION) or self._form_mark()}".encode()).hexdigest()[:32]
+        return sha256(f"form:{self.cookie(SESSION) or self.form_mark()}".encode()).hexdigest()[:32]
 
     def holds(self, token: str) -> bool:
         """Whether a form that was sent came from a page of ours, drawn for this very browser."""
         known = (self.cookie(SESSION), self.cookie(FORM))
         return any(one and token == sha256(f"form:{one}".encode()).hexdigest()[:32] for one in known)
 
-    def _form_mark(self) -> str:
+    @property
+    def device_mark(self) -> str:
+        """What a form carries besides its token: it outlives the session, and is of this browser and this login."""
+        device = self.cookie(DEVICE)
+        return sha256(f"device:{device}".encode()).hexdigest()[:32] if device and self.person else ""
+
+    def holds_device(self, mark: str) -> bool:
+        """Whether a form was drawn for this browser, whoever of its sessions it was."""
+        device = self.cookie(DEVICE)
+        return bool(device) and mark == sha256(f"device:{device}".encode()).hexdigest()[:32]
+
+    def form_mark(self) -> str:
         mark = self.cookie(FORM) or self.new_form_mark or self.behind.draw_token()
         if not self.cookie(FORM):
             self.new_form_mark = mark
@@ -170,6 +222,10 @@ class Visit:
 
     def say(self, key: str, **values: object) -> str:
         return wording.say(self.ui, key, **values)
+
+    def told(self, refused: LlnError) -> str:
+        """An error as its sentence in the language of the page."""
+        return refused.zh if self.ui == "zh" else refused.en
 
     def draw(self, template: str, **values: Any) -> str:
         return drawing.draw(template, self.ui, {"visit": self, **values})

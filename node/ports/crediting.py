@@ -216,6 +216,26 @@ class RequestRow(Kept, frozen=True, kw_only=True):
     changed_at_ms: int
 
 
+class CompletionRow(Kept, frozen=True, kw_only=True):
+    """自述学完: what a learner of this node says they have finished, until somebody has looked into it.
+
+    `owner`: the learner; `state`: told, issued, declined, withdrawn. It is the learner's word and no credit:
+    `record` is what was issued on it, `reason` why nothing was.
+    """
+
+    state: Literal["told", "issued", "declined", "withdrawn"] = "told"
+    publisher: str
+    resource: str
+    title: str
+    finished_on: date
+    remark: str = ""
+    by: str = ""
+    record: str = ""
+    reason: str = ""
+    told_at_ms: int
+    changed_at_ms: int
+
+
 class ProofRow(Kept, frozen=True, kw_only=True):
     """学习成果证明: `id`: the 16-character code; `owner`: the learner; `state` valid or withdrawn."""
 
@@ -328,6 +348,8 @@ class CreditShelves(Protocol):
     def cases(self) -> Shelf[CaseRow]: ...
     @property
     def requests(self) -> Shelf[RequestRow]: ...
+    @property
+    def completions(self) -> Shelf[CompletionRow]: ...
     @property
     def proofs(self) -> Shelf[ProofRow]: ...
     @property

@@ -1,10 +1,13 @@
 """The people who use a node's pages, as use cases see them: accounts with roles, sessions, and what they did.
 
 What lives here: the rows, the Protocols of their shelves and of passwords. What must not: statements, hashing, or
-decisions about any of it. Neither a password, a token nor a code stands here, only what each is recognised by.
+decisions about any of it. Neither a password, a token nor a code on paper stands here, only what each is recognised by;
+the secret of one-time codes does, because it has to.
 """
 
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from node.ports.crediting import Kept, Shelf
 
@@ -18,6 +21,8 @@ class PersonRow(Kept, frozen=True, kw_only=True):
     """One person. `owner` is the login, folded; `name` as colleagues call them and as an author or reviewer is told.
 
     `learner`: the account of a learner. `password`: its argon2 hash; `recovery`: SHA-256, in hex, of codes on paper.
+    `totp`: the secret of one-time codes, in base32, the one thing here that is a secret itself; `totp_next`: one
+    that is being set up; `totp_step`: the last step of thirty seconds whose code was used.
     """
 
     state: PersonState = "invited"
@@ -26,6 +31,9 @@ class PersonRow(Kept, frozen=True, kw_only=True):
     learner: str = ""
     password: str = ""
     recovery: tuple[str, ...] = ()
+    totp: str = ""
+    totp_next: str = ""
+    totp_step: int = 0
     made_at_ms: int
 
     def __repr__(self) -> str:
@@ -47,10 +55,11 @@ class PersonRow(Kept, frozen=True, kw_only=True):
 class SessionRow(Kept, frozen=True, kw_only=True):
     """`id`: SHA-256, in hex, of the token that a browser, or a set-up link, carries; `owner`: the person.
 
-    `device`: that a browser has signed in before, which opens nothing by itself.
+    `device`: that a browser has signed in before, which opens nothing by itself; `halfway`: that somebody there has
+    proved the password and still owes a one-time code.
     """
 
-    state: Literal["open", "setup", "device"] = "open"
+    state: Literal["open", "setup", "device", "halfway"] = "open"
     began_at_ms: int
     ends_at_ms: int
 
@@ -64,6 +73,46 @@ class DoingRow(Kept, frozen=True, kw_only=True):
     at_ms: int
 
 
+class UploadRow(Kept, frozen=True, kw_only=True):
+    """A sheet of credits that somebody issued at the pages: `id` sorts the newest first, `owner` is who did it.
+
+    `records`: what this upload issued, and nothing that was there before; `revoked`: what of it was taken back. Names
+    and numbers of the sheet stand nowhere here.
+    """
+
+    state: Literal["issuing", "issued", "undoing", "undone"] = "issuing"
+    file: str
+    records: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
+    reason: str = ""
+    at_ms: int
+    until_ms: int
+
+
+class ForeignRow(Kept, frozen=True, kw_only=True):
+    """`id`: SHA-256, in hex, of issuer and subject; `owner`: the person whose account it opens."""
+
+    issuer: str
+    subject: str
+
+
+class Foreign(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody as their own institution knows them."""
+
+    issuer: str
+    subject: str
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a browser was sent to a provider with; `back` is where it returns, `leads` where it then goes on to."""
+
+    state: str
+    nonce: str
+    verifier: str
+    back: str
+    leads: str
+
+
 class PeopleShelves(Protocol):
     @property
     def persons(self) -> Shelf[PersonRow]: ...
@@ -71,6 +120,27 @@ class PeopleShelves(Protocol):
     def sessions(self) -> Shelf[SessionRow]: ...
     @property
     def doings(self) -> Shelf[DoingRow]: ...
+    @property
+    def uploads(self) -> Shelf[UploadRow]: ...
+    @property
+    def foreign(self) -> Shelf[ForeignRow]: ...
+
+
+class Provider(Protocol):
+    """An institution's own sign-in; what it says has been verified."""
+
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+
+    async def address(self, asked: Asked) -> str:
+        """Where a browser is sent."""
+        ...
+
+    async def finish(self, code: str, asked: Asked) -> Foreign:
+        """Who signed in there."""
+        ...
 
 
 class Passwords(Protocol):

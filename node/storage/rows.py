@@ -101,12 +101,13 @@ RESOURCE_SOME: Final = "SELECT document FROM resource WHERE id IN ({})"
 RESOURCE_BY_WIDTH: Final = by_width(RESOURCE_SOME)
 RESOURCE_LIST: Final = "SELECT document FROM resource WHERE id > ? ORDER BY id LIMIT ?"
 RESOURCE_IN_STATE: Final = "SELECT document FROM resource WHERE state = ? AND id > ? ORDER BY id LIMIT ?"
+RESOURCE_OF: Final = "SELECT document FROM resource WHERE author = ? AND id > ? ORDER BY id LIMIT ?"
 RESOURCE_COUNTS: Final = "SELECT state, count(*) FROM resource GROUP BY state"
 RESOURCE_IN_FORCE: Final = "SELECT log_index FROM resource WHERE log_index >= ? AND log_index < ?"
 RESOURCE_PUT: Final = (
-    "INSERT INTO resource (id, state, log_index, document) VALUES (?, ?, ?, ?)"
+    "INSERT INTO resource (id, state, log_index, author, document) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (id) DO UPDATE SET"
-    " state = excluded.state, log_index = excluded.log_index, document = excluded.document"
+    " state = excluded.state, log_index = excluded.log_index, author = excluded.author, document = excluded.document"
 )
 ANSWER_GET: Final = (
     "SELECT call_sha256, method, payload_sha256, call_header, call_signature, status, body, at_ms"
@@ -183,12 +184,15 @@ class StoredResources:
         found = [row for each in parameters for row in _RESOURCE.all(self._tables.rows(RESOURCE_IN_STATE, each))]
         return sorted(found, key=lambda row: row.id)[:limit]
 
+    def of(self, author: str, after: str, limit: int) -> Sequence[ResourceRow]:
+        return _RESOURCE.all(self._tables.rows(RESOURCE_OF, (author, after, limit)))
+
     def counts(self) -> Mapping[ResourceState, int]:
         return dict(self._tables.rows(RESOURCE_COUNTS, ()))
 
     def put(self, rows: Sequence[ResourceRow]) -> None:
         for row in rows:
-            self._tables.put_off(RESOURCE_PUT, (row.id, row.state, row.log_index, _encode(row)))
+            self._tables.put_off(RESOURCE_PUT, (row.id, row.state, row.log_index, row.author, _encode(row)))
 
 
 class StoredAnswers:

@@ -72,7 +72,11 @@ class Amending:
 
         def unit(tx: Transaction) -> RecordSummary:
             row = _own(find_record(tx, asked.id))
-            return summary_of(tx, self._change(tx, row, asked.step, reason=asked.reason, by=asked.by))
+            changed = self._change(tx, row, asked.step, reason=asked.reason, by=asked.by)
+            if asked.reopens and asked.step == "revoke":
+                for issued in tx.credits.issues.of(row.id):
+                    tx.credits.issues.drop(issued.id)
+            return summary_of(tx, changed)
 
         return await self._store.write(unit)
 

@@ -50,8 +50,8 @@ class LearnerUnnamed(InvalidInput):
 
 class LearnerNotFound(InvalidInput):
     code = "LLN-1186"
-    zh = "没有找到这个学习者。请先用 lln learner register 或 import 建立学习账户。"
-    en = "No learner is known by that. Make the account first, with lln learner register or import."
+    zh = "没有找到这个学习者。请先在网页“学习者”开户，或用 lln learner register、import。"
+    en = "No learner is known by that. Open the account first: page “Learners”, or lln learner."
 
 
 class AmountMissing(InvalidInput):

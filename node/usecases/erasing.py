@@ -113,6 +113,7 @@ def _going(tx: Transaction) -> dict[str, Any]:
         "disclosure": shelves.disclosures,
         "proof": shelves.proofs,
         "request": shelves.requests,
+        "completion": shelves.completions,
         "move": shelves.moves,
     }
 

@@ -50,6 +50,7 @@ class Exporting:
             "consents.json": _json([{"consent": consent_in(row), "shown": shown(row, now_ms)} for row in consents]),
             "disclosures.json": _json(list(rows_of(tx.credits.disclosures, learner))),
             "proofs.json": _json(list(rows_of(tx.credits.proofs, learner))),
+            "completions.json": _json(list(rows_of(tx.credits.completions, learner))),
             "moves.json": _json(list(map(_move, rows_of(tx.credits.moves, learner)))),
             "requests.json": _json(list(map(_request, rows_of(tx.credits.requests, learner)))),
         }
@@ -114,6 +115,8 @@ pseudonyms.json    其他节点认识您所用的代称，各不相同
                    the names by which other nodes know you, another one for each
 proofs.json        学习成果证明的编号
                    codes of proofs of learning outcomes
+completions.json   您自己说已经学完的资源，以及怎样处理的
+                   what you said you have finished, and what came of it
 moves.json         账户在节点之间的迁移
                    moves of the account between nodes
 requests.json      您提出的转换申请，以及对方的答复

@@ -72,10 +72,13 @@ class Importing:
         for row in asked.rows:
             first = first_rows.setdefault(row.resource.id, row)
             refusal = _repeated(first.row) if first is not row else self._refusal(row.resource, asked.author)
+            known = held.get(row.resource.id)
+            if refusal is None and asked.own_alone and known is not None and known.author != asked.author:
+                refusal = _SOMEBODY_ELSES
             if refusal is not None:
                 planned.append(_planned(row, "refused", refusal=refusal))
                 continue
-            plan, changed = _decide(row, held.get(row.resource.id), author=asked.author, now_ms=now_ms)
+            plan, changed = _decide(row, known, author=asked.author, now_ms=now_ms)
             planned.append(plan)
             if changed is not None:
                 written.append(changed)
@@ -183,6 +186,12 @@ _AUTHOR_MISSING: Final = Refusal(
     en="The author is not named.",
     remedy_zh="请写明是谁提交的，审核人不能是同一人。",
     remedy_en="Say who submits it; the reviewer has to be somebody else.",
+)
+_SOMEBODY_ELSES: Final = Refusal(
+    zh="这个资源已由别人提交过。",
+    en="Somebody else has submitted this resource already.",
+    remedy_zh="请先搜索看看；确实要改的，请联系审核员。",
+    remedy_en="Search for it first; if it has to change, talk to a reviewer.",
 )
 _CHARACTERS: Final = Refusal(
     zh="含有控制字符或残缺的字符。",

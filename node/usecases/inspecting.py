@@ -11,10 +11,9 @@ from federation.catalogue import TOPIC
 from federation.certificate_profile import read_authority
 from federation.directory import FRESH_MS, CallerRevoked, CallerSuspended, NodeDescription
 from federation.errors import LlnError
-from federation.logs import LogId
 from federation.naming import NodeName, is_within, parent_of, relation_of
 from node.desk import Finding, Logs, NodeState, Peers, PeerState, Severity, Tree, TreeNode
-from node.ports import Backlog, Clock, Identity, Store, StoredLog
+from node.ports import Backlog, Clock, Identity, Store
 from node.usecases.dealings import Dealings
 from node.usecases.regaining import Lost, lost_of
 from node.usecases.vouching import Vouching
@@ -62,6 +61,7 @@ class Inspecting:
         trouble: Callable[[], LlnError | None],
         backed_up_at_ms: Callable[[], int | None],
         software_version: str,
+        limits: Mapping[str, float],
     ) -> None:
         self._store = store
         self._vouching = vouching
@@ -77,6 +77,7 @@ class Inspecting:
         self._trouble = trouble
         self._backed_up_at_ms = backed_up_at_ms
         self._software_version = software_version
+        self._limits = dict(limits)
         self._started_at_ms = clock.now_ms()
         self._parent = parent_of(identity.name, identity.root)
 
@@ -119,19 +120,22 @@ class Inspecting:
             logs=logs,
             children=children,
             backed_up_at_ms=backed_up_at_ms,
+            limits=self._limits,
             refused=dict(self._refused().by_code),
             connections=self._refused().connections,
         )
 
     async def tree(self) -> Tree:
         """Every node known here, parents before children: this one, those below it, its parent and siblings."""
-        logs = {stored.log: stored for stored in await self._store.read(lambda tx: tuple(tx.logs.all()))}
+        logs = await self._store.read(lambda tx: tuple(tx.logs.all()))
+        held = {stored.log.origin: stored for stored in logs if stored.log.topic == TOPIC}
+        mine = held.get(self._identity.name)
         own = TreeNode(
             name=self._identity.name,
             parent=self._parent,
             description=self._description,
             status="active",
-            catalogue_size=_size(logs, self._identity.name),
+            catalogue_size=mine.head.size if mine else None,
             confirmed_at_ms=self._clock.now_ms(),
         )
         below = [
@@ -140,11 +144,12 @@ class Inspecting:
                 parent=standing.authority,
                 description=standing.description,
                 status=standing.status,
-                catalogue_size=_size(logs, standing.name),
-                confirmed_at_ms=_confirmed(logs, standing.name),
+                catalogue_size=copy.head.size if copy else None,
+                confirmed_at_ms=copy.confirmed_at_ms if copy else None,
             )
             for standing in self._vouching.standings()
             if is_within(standing.name, self._identity.name) and standing.name != self._identity.name
+            for copy in (held.get(standing.name),)
         ]
         return Tree(top=self._identity.name, nodes=(own, *below))
 
@@ -388,13 +393,3 @@ def _outbox_findings(backlogs: Sequence[Backlog], now_ms: int) -> Iterator[Findi
             en=f"{count} items have not arrived at {named} yet; sending goes on by itself.",
             remedy="lln outbox",
         )
-
-
-def _size(logs: Mapping[LogId, StoredLog], name: NodeName) -> int | None:
-    stored = logs.get(LogId(origin=name, topic=TOPIC))
-    return stored.head.size if stored is not None else None
-
-
-def _confirmed(logs: Mapping[LogId, StoredLog], name: NodeName) -> int | None:
-    stored = logs.get(LogId(origin=name, topic=TOPIC))
-    return stored.confirmed_at_ms if stored is not None else None

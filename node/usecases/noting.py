@@ -13,6 +13,7 @@ from node.ports import Clock, Randomness, Store, Transaction
 from node.ports.people import DoingRow, PersonRow
 
 _TIMES_END: Final = 10**15
+_MISREAD: Final = str.maketrans("OIL", "011", " -_")
 
 
 class PersonUnknown(NotFound):
@@ -58,6 +59,11 @@ def mark_of(secret: str) -> str:
 
 def fold_login(text: str) -> str:
     return unicodedata.normalize("NFKC", text[:200]).strip().casefold()[:64]
+
+
+def fold_code(text: str) -> str:
+    """A code as somebody typed it from paper: spaces, case, O for 0 and I or L for 1 forgiven."""
+    return text[:80].upper().translate(_MISREAD)
 
 
 def by_login(tx: Transaction, folded: str) -> PersonRow | None:

@@ -70,6 +70,10 @@ _CRITERIA_MISSING: Final = Refusal(
 _REMARK_MISSING: Final = Refusal(
     zh="退回时请写明意见，作者才知道改什么。", en="Say in a remark what the author should change."
 )
+_CHANGED_SINCE: Final = Refusal(
+    zh="您打开页面之后作者又改过，没有记录您的决定。请看过新的版本再审核。",
+    en="The author has changed it since you opened the page; nothing is decided. Look at the new version first.",
+)
 _NOTHING_PUBLISHED: Final = Refusal(
     zh="目录中没有它的版本，无可出库。", en="No version of it is in the catalogue, so there is nothing to withdraw."
 )
@@ -121,16 +125,23 @@ class Publishing:
 
     async def list_resources(self, asked: ResourcesAsked) -> Resources:
         """What this node itself offers, by id, those after `asked.after`."""
-        rows = await self._store.read(lambda tx: tx.resources.list(asked.states, asked.after, asked.limit + 1))
+
+        def unit(tx: Transaction) -> Sequence[ResourceRow]:
+            if asked.author:
+                return tx.resources.of(asked.author, asked.after, asked.limit + 1)
+            return tx.resources.list(asked.states, asked.after, asked.limit + 1)
+
+        rows = await self._store.read(unit)
         return Resources(rows=tuple(rows[: asked.limit]), more=len(rows) > asked.limit)
 
     def _review(self, tx: Transaction, ids: Sequence[str], asked: ReviewAsked) -> ResourceOutcomes:
         now_ms = self._clock.now_ms()
         review = Review(reviewer=asked.reviewer.strip(), criteria=CRITERIA, at_ms=now_ms)
+        looked_at = dict(zip(asked.ids, asked.versions, strict=False))
         changed: list[ResourceRow] = []
 
         def judge(row: ResourceRow) -> ResourceOutcome:
-            refusal = _review_refusal(row, asked)
+            refusal = _review_refusal(row, asked, looked_at.get(row.id))
             if refusal is not None:
                 return _refused(row.id, refusal)
             reviewed = msgspec.structs.replace(
@@ -244,14 +255,20 @@ def _each(tx: Transaction, ids: Sequence[str], step: Callable[[ResourceRow], Res
     )
 
 
-def _review_refusal(row: ResourceRow, asked: ReviewAsked) -> Refusal | None:
+def _review_refusal(row: ResourceRow, asked: ReviewAsked, looked_at: int | None) -> Refusal | None:
     step: ReviewStep = "approve" if asked.approve else "return"
     if after(row.state, step) is None:
         return _not_from(row.state, step)
+    if looked_at not in (None, row.resource.version):
+        return _CHANGED_SINCE
     if not asked.reviewer.strip():
         return _REVIEWER_MISSING
     if _is_same_person(row.author, asked.reviewer):
         return _OWN_WORK
+    return _words_missing(asked)
+
+
+def _words_missing(asked: ReviewAsked) -> Refusal | None:
     if asked.approve and not set(CRITERIA) <= set(asked.criteria):
         return _CRITERIA_MISSING
     if not asked.approve and not asked.remark.strip():

@@ -17,7 +17,7 @@ from federation.errors import InvalidInput, NotAllowed, Unavailable
 from federation.short_ids import encode
 from node.ports import Clock, Randomness, Store, Transaction
 from node.ports.people import STAFF, Passwords, PersonRow, SessionRow
-from node.usecases.noting import Noting, by_login, end_sessions, fold_login, known, mark_of
+from node.usecases.noting import Noting, by_login, end_sessions, fold_code, fold_login, known, mark_of
 
 TOKEN_BYTES: Final = 32
 PASSWORD_CHARS_MIN: Final = 8
@@ -25,9 +25,9 @@ STAFF_PASSWORD_CHARS_MIN: Final = 12
 PASSWORD_CHARS_MAX: Final = 256
 DEVICES_MAX: Final = 10
 DEVICE_MS: Final = 365 * 24 * 3_600_000
+HALFWAY_MS: Final = 5 * 60_000
 _HOUR_MS: Final = 3_600_000
 _TOO_PLAIN: Final = frozenset(("password", "password123", "woaini1314", "qwertyuiop", "qwertyuiop123", "admin123"))
-_MISREAD: Final = str.maketrans("OIL", "011", " -_")
 
 
 class WrongPassword(NotAllowed):
@@ -55,6 +55,12 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     device: str
     ends_at_ms: int
+
+
+class Halfway(msgspec.Struct, frozen=True, kw_only=True):
+    """The password is right, and a one-time code is owed: `token` goes to the browser, and opens nothing by itself."""
+
+    token: str
 
 
 class SigningIn:
@@ -91,19 +97,57 @@ class SigningIn:
 
         return await self._store.read(unit) if token else None
 
-    async def sign_in(self, login: str, password: str, *, address: str, device: str, former: str) -> SignedIn:
-        """A new session; `former` is the token that the browser had, which ends, and `device` what it was given when
-        this login last signed in there. Raises WrongPassword or TooManyTries.
+    async def person_of_device(self, device: str) -> PersonRow | None:
+        """Who last signed in at a browser, by what it was given then; it proves nothing about who sits there."""
+        now_ms = self._clock.now_ms()
+
+        def unit(tx: Transaction) -> PersonRow | None:
+            shown = tx.people.sessions.get(mark_of(device))
+            if shown is None or shown.state != "device" or shown.ends_at_ms <= now_ms:
+                return None
+            return tx.people.persons.get(shown.owner)
+
+        return await self._store.read(unit) if device else None
+
+    async def sign_in(self, login: str, password: str, *, address: str, device: str, former: str) -> SignedIn | Halfway:
+        """A new session, or half of one for somebody with one-time codes. `former` is the token that the browser had,
+        which ends, and `device` what it was given when this login last signed in there. Raises WrongPassword,
+        TooManyTries.
         """
         folded = fold_login(login)
         person, is_known = await self._store.read(lambda tx: self._find(tx, folded, device))
-        self._spend(folded, address, mark_of(device) if is_known else "")
+        self.spend(folded, address, mark_of(device) if is_known else "")
         kept = person.password if person is not None and person.state == "active" else ""
         holds = await self._passwords.holds(password[:PASSWORD_CHARS_MAX], kept)
         if person is None or not holds:
             await self._noting.note(person, "sign_in", outcome="refused")
             raise WrongPassword
+        if person.totp:
+            return await self._halfway(person)
         return await self.begin(person, "sign_in", former=former, device=device if is_known else "")
+
+    async def vouched(self, person: PersonRow, *, former: str, device: str) -> SignedIn | Halfway:
+        """A session of somebody whose institution says who they are; one-time codes are asked for all the same."""
+        if person.totp:
+            return await self._halfway(person)
+        known_here = await self.person_of_device(device)
+        is_known = known_here is not None and known_here.id == person.id
+        return await self.begin(person, "sign_in", former=former, device=device if is_known else "")
+
+    async def _halfway(self, person: PersonRow) -> Halfway:
+        token, now_ms = encode(self._randomness.token(TOKEN_BYTES)), self._clock.now_ms()
+        row = SessionRow(
+            id=mark_of(token), owner=person.id, state="halfway", began_at_ms=now_ms, ends_at_ms=now_ms + HALFWAY_MS
+        )
+
+        def unit(tx: Transaction) -> None:
+            for old in tx.people.sessions.of(person.id):
+                if old.state == "halfway" and old.ends_at_ms <= now_ms:
+                    tx.people.sessions.drop(old.id)
+            tx.people.sessions.put([row])
+
+        await self._store.write(unit)
+        return Halfway(token=token)
 
     def _find(self, tx: Transaction, folded: str, device: str) -> tuple[PersonRow | None, bool]:
         """Who has this login, and whether the browser has signed in with it before."""
@@ -140,10 +184,10 @@ class SigningIn:
         await self._store.write(unit)
         return SignedIn(person=person, token=token, device=new_device, ends_at_ms=session.ends_at_ms)
 
-    async def recover(self, login: str, code: str, password: str, *, address: str) -> SignedIn:
+    async def recover(self, login: str, code: str, password: str, *, address: str) -> SignedIn | Halfway:
         """A new password by one of the codes on paper, which is then spent; every session before ends."""
         folded, typed = fold_login(login), mark_of(fold_code(code))
-        self._spend(folded, f"recovery from {address}", "")
+        self.spend(folded, f"recovery from {address}", "")
         person = await self._store.read(lambda tx: by_login(tx, folded))
         found = person is not None and any(hmac.compare_digest(typed, one) for one in person.recovery)
         if person is None or not found or person.state != "active":
@@ -159,11 +203,15 @@ class SigningIn:
             left = tuple(one for one in held.recovery if one != typed)
             return _changed(tx, msgspec.structs.replace(held, password=kept, recovery=left))
 
-        return await self.begin(await self._store.write(unit), "recover")
+        recovered = await self._store.write(unit)
+        if recovered.totp:
+            await self._noting.note(recovered, "recover")
+            return await self._halfway(recovered)
+        return await self.begin(recovered, "recover")
 
     async def change_password(self, person: PersonRow, old: str, new: str) -> SignedIn:
         """Every session before ends; raises WrongPassword, TooManyTries or PasswordTooPlain."""
-        self._spend(person.owner, "", f"change of {person.id}")
+        self.spend(person.owner, "", f"change of {person.id}")
         if not await self._passwords.holds(old[:PASSWORD_CHARS_MAX], person.password):
             raise WrongPassword
         check_password(new, person)
@@ -173,7 +221,8 @@ class SigningIn:
         )
         return await self.begin(changed, "change_password")
 
-    def _spend(self, login: str, address: str, device: str) -> None:
+    def spend(self, login: str, address: str, device: str) -> None:
+        """One guess at a password or a code; raises TooManyTries."""
         now_ms = self._clock.now_ms()
         if device:
             is_left = self._by_login.spend(f"{login}\0device {device}", now_ms)
@@ -191,11 +240,6 @@ def check_password(password: str, person: PersonRow) -> None:
     is_plain = folded in _TOO_PLAIN or folded == person.owner or len(set(folded)) < 4 or is_run
     if not least <= len(password) <= PASSWORD_CHARS_MAX or is_plain:
         raise PasswordTooPlain("password", f"{least} to {PASSWORD_CHARS_MAX} characters")
-
-
-def fold_code(text: str) -> str:
-    """A code as somebody typed it from paper: spaces, case, O for 0 and I or L for 1 forgiven."""
-    return text[:80].upper().translate(_MISREAD)
 
 
 def _changed(tx: Transaction, person: PersonRow) -> PersonRow:

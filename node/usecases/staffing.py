@@ -166,6 +166,9 @@ class Staffing:
                 state="active",
                 password=kept,
                 recovery=tuple(mark_of(code) for code in codes),
+                totp="",
+                totp_next="",
+                totp_step=0,
             )
             end_sessions(tx, held.id)
             tx.people.persons.put([person])
@@ -180,7 +183,9 @@ class Staffing:
 
     async def close(self, person_id: str, by: PersonRow) -> PersonRow:
         """The account is of no use any more; what was done under it stays told. Raises as `change_roles`."""
-        return await self._change(person_id, by, "close", state="closed", password="", recovery=())
+        return await self._change(
+            person_id, by, "close", state="closed", password="", recovery=(), totp="", totp_next=""
+        )
 
     async def leave(self, person: PersonRow) -> None:
         """A learner's account is erased: the login goes with it, but for the other roles it has."""

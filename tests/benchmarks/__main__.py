@@ -35,7 +35,7 @@ def main() -> int:
     if wanted.list:
         print("\n".join(found))
         return 0
-    flags = Flags(large=wanted.large, rounds=wanted.rounds, kills=wanted.kills)
+    flags = Flags(large=wanted.large, small=wanted.small, rounds=wanted.rounds, kills=wanted.kills)
     figures, broken = [], []
     for name, module in found.items():
         started = time.monotonic()
@@ -63,6 +63,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("name", nargs="?", default="", help="only those whose name contains this")
     parser.add_argument("--list", action="store_true", help="name them and stop")
     parser.add_argument("--large", action="store_true", help="also the runs of a million documents")
+    parser.add_argument("--small", action="store_true", help="`portal` of few learners and resources")
     parser.add_argument("--rounds", type=int, default=ROUNDS_MIN, help=f"rounds of each comparison ({ROUNDS_MIN})")
     parser.add_argument("--kills", type=int, default=100, help="how many processes `crashes` kills (100)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")

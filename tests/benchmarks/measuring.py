@@ -34,9 +34,12 @@ Verdict = Literal["aim held", "gate held", "missed", "told"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flags:
-    """What the person who measures asked for: `large` for the runs of a million documents; `kills` of `crashes`."""
+    """What the person who measures asked for: `large` for the runs of a million documents, `small` for a quick
+    look; `kills` of `crashes`.
+    """
 
     large: bool = False
+    small: bool = False
     kills: int = 100
     rounds: int = ROUNDS_MIN
 

@@ -469,6 +469,15 @@ async def test_resources_are_listed_by_state_in_pages(store):
     assert await store.read(lambda tx: (tx.resources.many([]), tx.resources.get("absent"))) == ({}, None)
 
 
+async def test_resources_are_listed_by_who_submitted_them_last(store):
+    theirs = [msgspec.structs.replace(resource(f"r{number}"), author="lin") for number in range(3)]
+    others = msgspec.structs.replace(resource("r9"), author="he")
+    await store.write(lambda tx: tx.resources.put([*theirs, others]))
+    await store.write(lambda tx: tx.resources.put([msgspec.structs.replace(theirs[0], author="he")]))
+    listed = await store.read(lambda tx: [tx.resources.of(*asked) for asked in (("lin", "", 9), ("he", "r0", 1))])
+    assert listed == [theirs[1:], [others]]
+
+
 async def test_a_resource_changes_state_and_leaves_its_old_list(store):
     await store.write(lambda tx: tx.resources.put([resource("r", "pending")]))
     changed = resource("r", "published", index=4)

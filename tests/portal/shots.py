@@ -11,13 +11,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count as numbers
 from pathlib import Path
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import FilePayload, Page, async_playwright
 
 from node.portal.site import PAGES
 from tests.portal.browsing import CHROMIUM, browser, sign_in_as
-from tests.support.portal_world import RECEIVER, STAFF_PASSWORD, World, world
+from tests.support.portal_world import RECEIVER, SHEET, STAFF_PASSWORD, World, world
 
 NUMBERS = numbers(1)
+OFFERS = FilePayload(
+    name="sheet.csv",
+    mimeType="text/csv",
+    buffer="编号,名称,类型,板块\nnew,剪纸,课程,兴趣爱好\ntea,茶艺入门,课程,兴趣爱好\nbad,,课程,兴趣爱好\n".encode(),
+)
 SIZES = {"phone": (390, 844), "narrow": (320, 640), "desk": (1280, 900)}
 QUERIES = {"/search": "?q=入门", "/people": "", "/my/convert/choose": "?to=haining.lln.internal"}
 
@@ -100,11 +105,25 @@ async def steps(page: Page, made: World, sign_in: Callable[[str], Awaitable[None
         await page.locator(f"[name={name}]").fill(STAFF_PASSWORD)
     await send(page)
     yield "codes"
+    await sign_in("operator")
+    await page.goto(f"{made.address}/account/code")
+    await page.locator("[name=password]").fill(STAFF_PASSWORD)
+    await send(page)
+    yield "second-factor"
     await sign_in("registrar")
     await page.goto(f"{made.address}/desk/issue")
     await page.locator("[name=learner]").fill("2026001")
     await send(page)
     yield "issue-plan"
+    await page.goto(f"{made.address}/desk/issue/sheet")
+    await page.locator("[name=file]").set_input_files({"name": "五月.csv", "mimeType": "", "buffer": SHEET.encode()})
+    await send(page)
+    yield "credit-sheet-plan"
+    await sign_in("contributor")
+    await page.goto(f"{made.address}/contribute/sheet")
+    await page.locator("[name=file]").set_input_files(OFFERS)
+    await send(page)
+    yield "sheet-plan"
     await sign_in("learner")
     await page.goto(f"{made.address}/my/data")
     await page.locator("form[action='/my/data/erase'] button").click()
@@ -118,9 +137,9 @@ async def send(page: Page) -> None:
 def addresses(made: World) -> list[tuple[str, str, str]]:
     """(name, path, role) of every page that can be looked at."""
     found = [("not-found", "/nowhere", ""), ("error", "/desk?x=1", "learner")]
-    skipped = ("/static/", "/metrics", "/healthz", "/readyz", "/setup/", "/.well-known")
+    skipped = ("/static/", "/metrics", "/healthz", "/readyz", "/setup/", "/.well-known", "/sign-in/institution")
     for page in PAGES:
-        if page.methods != ("GET",) or page.path.startswith(skipped) or page.path.endswith((".json", ".csv")):
+        if page.methods != ("GET",) or page.path.startswith(skipped) or page.path.endswith((".json", ".csv", ".xlsx")):
             continue
         role = page.roles[0] if page.roles else ("learner" if page.roles == () else "")
         name = page.path.strip("/").replace("/", "-").replace("{", "").replace("}", "").replace(":", "") or "home"

@@ -3,6 +3,7 @@
 Needs the system's Chromium; where there is none, these tests say so and are skipped.
 """
 
+import time
 from contextlib import asynccontextmanager
 from importlib import resources
 
@@ -11,9 +12,12 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 
 from node.portal.site import PAGES
+from node.portal.visits import SESSION
+from node.ports.people import ROLES
+from node.usecases.second_factor import code_at
 from tests.portal.browsing import CHROMIUM, browser, sign_in_as
 from tests.portal.shots import addresses
-from tests.support.portal_world import HOME, PASSWORD, RECEIVER, STAFF_PASSWORD
+from tests.support.portal_world import HOME, PASSWORD, RECEIVER, STAFF_PASSWORD, register
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -28,7 +32,8 @@ WAYS = [
 ]
 AXE_RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 SMALL_TARGETS = """(least) => [
-  ...document.querySelectorAll("button, .button, input:not([type=hidden], [type=checkbox]), select, textarea"),
+  ...document.querySelectorAll("button, .button, input:not([type=hidden], [type=checkbox], [type=radio])"),
+  ...document.querySelectorAll("select, textarea"),
   ...document.querySelectorAll("nav a, summary, .filter, .check, .door")]
   .filter((one) => one.offsetParent !== null)
   .filter((one) => one.getBoundingClientRect().height < least - 0.5).map((one) => one.outerHTML.slice(0, 120))"""
@@ -142,6 +147,26 @@ async def test_a_registrar_opens_an_account_and_issues_credits(chromium, made, s
         assert "已登记" in await page.locator(".note.good").inner_text()
 
 
+@pytest.mark.parametrize(("size", "scripts"), WAYS)
+async def test_a_registrar_issues_a_sheet_and_takes_it_back(chromium, made, size, scripts):
+    number = f"T{size[0]}{int(scripts)}"
+    await register(made.home, "表格生", number)
+    sheet = f"学号,学习成果,取得日期\n{number},dough,2026-05-01\nnobody,dough,2026-05-01\n"
+    async with window(chromium, made, size, scripts=scripts, role="registrar") as page:
+        await page.goto(f"{made.address}/desk")
+        await page.get_by_role("link", name="用表格登记学分").click()
+        file = {"name": "五月.csv", "mimeType": "text/csv", "buffer": sheet.encode()}
+        await page.get_by_label("表格文件").set_input_files(file)
+        await page.get_by_role("button", name="看看会登记什么").click()
+        await page.get_by_role("button", name="确认登记 1 条").wait_for()
+        assert not await page.evaluate(WIDE)
+        await page.get_by_role("button", name="确认登记 1 条").click()
+        assert "已登记 1 条" in await page.locator(".note.good").inner_text()
+        await page.get_by_label("撤销理由").fill("传错了文件")
+        await page.get_by_role("button", name="撤销 1 条").click()
+        assert "已撤销 1 条" in await page.locator(".note.good").inner_text()
+
+
 @pytest.mark.parametrize("approves", [True, False], ids=["approves", "returns"])
 async def test_a_registrar_decides_on_a_conversion_with_its_evidence_in_view(chromium, made, approves):
     case = made.cases[1 if approves else 2]
@@ -160,6 +185,62 @@ async def test_a_registrar_decides_on_a_conversion_with_its_evidence_in_view(chr
         await page.goto(f"{made.address}/desk/cases/{case}")
         assert "registrar先生 (registrar1)" in await page.locator("main").inner_text()
         assert await page.get_by_role("button", name="通过").count() == 0
+
+
+@pytest.mark.parametrize(("size", "scripts"), WAYS)
+async def test_what_a_registrar_typed_is_there_after_signing_in_again(chromium, made, size, scripts):
+    node, login, name = made.home.node, f"late-{size[0]}-{scripts}".lower(), f"晚归{size[0]}{int(scripts)}"
+    _, token = await node.staffing.invite(login, "登记员", ("registrar",))
+    await node.staffing.set_up(token, login=login, name="登记员", password=STAFF_PASSWORD)
+    async with window(chromium, made, size, scripts=scripts) as page:
+        await page.goto(f"{made.address}/desk/learners")
+        await page.get_by_label("账号").fill(login)
+        await page.get_by_label("密码").fill(STAFF_PASSWORD)
+        await page.get_by_role("button", name="登录").click()
+        await page.get_by_label("姓名", exact=True).fill(name)
+        await page.get_by_label("出生日期").fill("1960-01-02")
+        for cookie in await page.context.cookies():
+            if cookie["name"] == SESSION:
+                await node.signing_in.sign_out(cookie["value"])
+        await page.get_by_role("button", name="开户").click()
+        assert "已为您保留" in await page.get_by_role("alert").inner_text()
+        await page.get_by_label("账号").fill(login)
+        await page.get_by_label("密码").fill(STAFF_PASSWORD)
+        await page.get_by_role("button", name="登录").click()
+        assert name in await page.locator("dl.pairs").inner_text()
+        assert not await page.evaluate(WIDE)
+        await page.get_by_role("button", name="核对无误，提交").click()
+        assert f"已为 {name} 开户" in await page.locator(".note.good").inner_text()
+
+
+@pytest.mark.parametrize(("size", "scripts"), WAYS)
+async def test_a_teacher_sets_up_codes_and_signs_in_with_one(chromium, made, size, scripts):
+    node, login = made.home.node, f"phone-{size[0]}-{scripts}".lower()
+    _, token = await node.staffing.invite(login, "陈老师", ("registrar",))
+    await node.staffing.set_up(token, login=login, name="陈老师", password=STAFF_PASSWORD)
+    async with window(chromium, made, size, scripts=scripts) as page:
+        await page.goto(f"{made.address}/account/code")
+        await page.get_by_label("账号").fill(login)
+        await page.get_by_label("密码").fill(STAFF_PASSWORD)
+        await page.get_by_role("button", name="登录").click()
+        await page.get_by_label("现在的密码").fill(STAFF_PASSWORD)
+        await page.get_by_role("button", name="开始设置").click()
+        assert await page.locator(".qr").bounding_box()
+        assert not await page.evaluate(WIDE)
+        secret = (await page.locator("main .code").inner_text()).replace(" ", "")
+        step = int(time.time()) // 30
+        await page.get_by_label("动态码").fill(code_at(secret, step))
+        await page.get_by_role("button", name="启用").click()
+        assert "动态码已启用" in await page.locator(".note.good").inner_text()
+        await page.goto(f"{made.address}/account")
+        await page.get_by_role("button", name="退出登录").click()
+        await page.goto(f"{made.address}/desk")
+        await page.get_by_label("账号").fill(login)
+        await page.get_by_label("密码").fill(STAFF_PASSWORD)
+        await page.get_by_role("button", name="登录").click()
+        await page.get_by_label("动态码").fill(code_at(secret, step + 1))
+        await page.get_by_role("button", name="登录").click()
+        assert page.url == f"{made.address}/desk"
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
@@ -197,7 +278,7 @@ def looked_at():
 @pytest.mark.parametrize("large", [False, True], ids=["standard", "large"])
 async def test_no_page_scrolls_sideways_on_the_narrowest_phone(chromium, made, large):
     assert len(looked_at()) > 15
-    for role in ("", "learner", "registrar", "operator", "auditor"):
+    for role in ("", *ROLES):
         async with window(chromium, made, NARROW, role=role, large=large) as page:
             for name, path, whose in addresses(made):
                 if whose != role:
@@ -207,7 +288,7 @@ async def test_no_page_scrolls_sideways_on_the_narrowest_phone(chromium, made, l
 
 
 async def test_large_type_is_large_and_easy_to_hit_on_every_page(chromium, made):
-    for role in ("", "learner", "registrar", "operator", "auditor"):
+    for role in ("", *ROLES):
         async with window(chromium, made, PHONE, role=role, large=True) as page:
             for name, path, whose in addresses(made):
                 if whose != role:
@@ -221,7 +302,7 @@ async def test_large_type_is_large_and_easy_to_hit_on_every_page(chromium, made)
 @pytest.mark.parametrize("large", [False, True], ids=["standard", "large"])
 async def test_axe_finds_nothing_against_any_page(chromium, made, ui, large):
     axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
-    for role in ("", "learner", "registrar", "operator", "auditor"):
+    for role in ("", *ROLES):
         async with window(chromium, made, DESK, role=role, large=large, ui=ui) as page:
             for name, path, whose in addresses(made):
                 if whose != role:

@@ -1,5 +1,7 @@
 """Every page, in both languages and both sizes of type, for everybody who may see it and for nobody else."""
 
+import csv
+import io
 import json
 import re
 from urllib.parse import urlsplit
@@ -20,12 +22,14 @@ POSTS = [page for page in PAGES if page.methods == ("POST",)]
 DRAWN = [
     page
     for page in GETS
-    if not page.path.endswith((".json", ".csv"))
+    if not page.path.endswith((".json", ".csv", ".xlsx"))
     and not page.path.startswith(("/static", "/healthz", "/readyz", "/metrics", "/setup", "/.well-known"))
+    and not page.path.startswith("/sign-in/institution")
 ]
 REFERENCES = re.compile(
     r"<(?:script|img|link|iframe|form|source|video|audio|object|embed)\b[^>]*?(?:src|href|action)=\"([^\"]*)\""
 )
+SHOWN_BY = {"/search": "?q=alert"}
 HEADERS = ("content-security-policy", "x-content-type-options", "referrer-policy", "x-frame-options")
 
 
@@ -143,6 +147,44 @@ async def test_a_list_is_given_to_programs_under_the_same_roles(visitor_of):
     assert (await visitor_of("registrar").get("/my.csv")).status == 403
 
 
+LISTS = re.compile(r'<table|<ul class="hits"|<ol class="hits"')
+
+
+async def test_each_page_with_a_list_has_its_twins_for_programs_under_the_same_roles(made, visitor_of):
+    """Whatever draws a table or a list of cards counts as a list, so that a new page cannot forget them."""
+    by_path = {page.path: page for page in GETS}
+    lists = []
+    for page in GETS:
+        if not page.shows:
+            continue
+        answer = await visitor_of(somebody_for(page)).get(made.path_of(page.path) + SHOWN_BY.get(page.path, ""))
+        if LISTS.search(answer.text):
+            lists.append(page.path)
+            for ending in (".json", ".csv"):
+                twin = by_path.get(page.path + ending)
+                assert twin is not None, page.path + ending
+                assert twin.roles == page.roles, twin.path
+                link = f'href="{twin.path}'
+                assert link in answer.text, f"{page.path} does not lead to {twin.path}"
+    assert {"/search", "/my", "/audit", "/people", "/invites", "/below", "/desk"} <= set(lists)
+
+
+@pytest.mark.parametrize("page", [page for page in GETS if page.path.endswith((".json", ".csv"))], ids=named)
+async def test_a_twin_can_be_read_by_a_program(made, visitor_of, page):
+    answer = await visitor_of(somebody_for(page)).get(
+        made.path_of(page.path) + SHOWN_BY.get(page.path.rpartition(".")[0], "")
+    )
+    if page.path.endswith(".json"):
+        assert answer.headers["content-type"] in ("application/json", "application/did+json")
+        json.loads(answer.body)
+        return
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"].startswith("attachment")
+    head, *rows = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert {len(row) for row in rows} <= {len(head)}
+    assert not [cell for row in rows for cell in row if cell.lstrip().startswith(("=", "+", "@"))]
+
+
 async def test_another_learners_things_are_as_if_they_were_not_there(made, visitor_of):
     other = await made.home.ask(
         "learner.register", written={"name": "甲", "student_number": "7", "birth_date": "1990-01-01"}
@@ -176,7 +218,9 @@ async def test_the_watchers_pages(made, visitor_of):
     assert (await visitor.get("/readyz")).text == "ready\n"
     metrics = await visitor.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert re.search(r'^lln_resources\{state="published"\} 3$', metrics.text, re.MULTILINE)
+    published = len((await made.home.ask("resource.list", states=["published"], limit=1_000)).rows)
+    assert published >= 3
+    assert re.search(rf'^lln_resources\{{state="published"\}} {published}$', metrics.text, re.MULTILINE)
     names = re.findall(r"^# TYPE (\S+)", metrics.text, re.MULTILINE)
     assert len(names) == len(set(names))
     assert (await visitor.get("/metrics", x_forwarded_for="203.0.113.9")).status == 404

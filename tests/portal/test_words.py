@@ -14,11 +14,17 @@ ASKED = re.compile(r"""(?:\bt\(|\bsay\(|visit\.say\()\s*"([a-z_]+\.[A-Za-z_-]+)\
 ENTRIES = re.compile(
     r'entry\("[^"]*", "([a-z_.]+)"\)|"((?:verify|work|my)\.(?!html|json|csv)[a-z_]+)"|"(error\.(?!html)[a-z]+)"'
 )
-BY_VALUE = ("value", "facet", "role", "did", "relation", "status")
+BY_VALUE = ("field", "value", "facet", "role", "did", "relation", "status", "invite_state", "kind")
+BY_VALUE += ("criterion", "asks", "scope", "completion")
 ASKED_BY_PART = {
     "help": ("find", "earn", "show", "big", "lost"),
     "resource": ("captions", "transcript", "large_type"),
     "people": ("state_invited", "state_active", "state_closed"),
+    "sheet": ("state_issuing", "state_issued", "state_undoing", "state_undone"),
+    "picture": ("age_minutes", "age_hour", "age_day", "age_older", "age_never"),
+    "days": ("searches", "published", "credits", "lag"),
+    "invites": ("change_new", "change_again", "change_taken"),
+    "below": ("order_suspend", "order_resume", "order_revoke", "did_suspend", "did_resume", "did_revoke"),
     "node": ("severity_good", "severity_notice", "severity_warning", "severity_fault"),
 }
 CHINESE = re.compile(r"[\u4e00-\u9fff]")

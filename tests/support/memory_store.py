@@ -151,6 +151,10 @@ class _ResourceRows(_Rows):
         wanted = [row for _, row in sorted(self._tables.resources.items()) if row.id > after]
         return [row for row in wanted if not states or row.state in states][:limit]
 
+    def of(self, author, after, limit):
+        rows = [row for _, row in sorted(self._tables.resources.items()) if row.id > after]
+        return [row for row in rows if row.author == author][:limit]
+
     def counts(self):
         counted: dict = defaultdict(int)
         for row in self._tables.resources.values():

@@ -3,19 +3,23 @@
 What lives here: what stands behind every picture and every journey. What must not: expectations.
 """
 
+import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import msgspec
 
 from config.settings import Portal
-from federation.catalogue import CRITERIA, Accessibility, BilingualLine, BilingualProse, Resource
+from federation.catalogue import CRITERIA, Accessibility, BilingualLine, BilingualProse, Resource, ShareScope
+from node.portal.visits import DEVICE, SESSION
 from node.usecases.signing_in import SignedIn
 from tests.support.live_nodes import ROOT, Live, Network, until
+from tests.support.web_client import Visitor
 
 HOME, RECEIVER, SCHOOL = "jiashan.lln.internal", "haining.lln.internal", "school.jiashan.lln.internal"
 PASSWORD = "江南水乡春来早得很呢啊"  # noqa: S105  # of people who do not exist
 STAFF_PASSWORD = "staff of the tests only"  # noqa: S105  # as above
+OFFERED = "tea"
 HOSTILE = "<script>alert(1)</script>'\"><img src=x onerror=alert(2)>"
 
 RULE = """
@@ -91,6 +95,10 @@ class World:
     record: str = ""
     consent: str = ""
     request: str = ""
+    sheet: str = ""
+    upload: str = ""
+    kept: str = ""
+    completion: str = ""
     cases: list[str] = field(default_factory=list)
     people: dict[str, SignedIn] = field(default_factory=dict)
 
@@ -105,12 +113,20 @@ class World:
     def path_of(self, pattern: str) -> str:
         """The address of a page, with things of this world filled in."""
         filled = pattern.replace("{code}", "LLN-110").replace("{node}", HOME).replace("{id:path}", "phone")
+        filled = filled.replace("/below/{name}", f"/below/{SCHOOL}")
         filled = filled.replace("{mark}", "x").replace("{name}", "portal.css").replace("{token}", "nobody")
-        if filled.startswith("/desk/cases"):
-            return filled.replace("{id}", self.cases[0])
-        if filled.startswith("/my/requests"):
-            return filled.replace("{id}", self.request)
-        return filled.replace("{id}", self.record)
+        if pattern.startswith(("/contribute/", "/review/")):
+            return pattern.replace("{id:path}", OFFERED)
+        things = {
+            "/desk/finished/": self.completion,
+            "/desk/cases": self.cases[0],
+            "/desk/issue/sheet/": self.sheet,
+            "/desk/uploads/": self.upload,
+            "/again/": self.kept,
+            "/my/requests": self.request,
+        }
+        thing = next((one for start, one in things.items() if filled.startswith(start)), self.record)
+        return filled.replace("{id}", thing)
 
 
 @asynccontextmanager
@@ -142,6 +158,41 @@ async def fill(made: World) -> None:
         made.cases.append(await ask_for_review(made, at))
     for role in ("learner", "contributor", "reviewer", "registrar", "operator", "auditor"):
         made.people[role] = await person(home, role, made.learner if role == "learner" else "")
+    await hand_in(made)
+    await offer(made)
+    said = {"learner": made.learner, "publisher": HOME, "resource": "care", "title": "养老护理员（初级）技能培训"}
+    told = await home.ask("completion.tell", **said, finished_on="2026-06-01", remark="春季班，周老师")
+    made.completion = told.id
+
+
+DEVICE_MARK = re.compile(r'name="form_device" value="([0-9a-f]+)"')
+KEPT = re.compile(r'name="next" value="/again/([0-9A-Z]+)"')
+SHEET = """学号,学习成果,取得日期,学分,证书编号
+2026001,dough,2026-05-01,,
+2026001,care,2026-06-01,4,Z-77
+nobody,phone,2026-06-01,,
+2026001,phone,五月,,
+"""
+
+
+async def hand_in(made: World) -> None:
+    """A sheet that the registrar is about to confirm, and one that was taken back."""
+    registrar = Visitor(made.address, {SESSION: made.people["registrar"].token})
+    answer = await registrar.upload("/desk/issue/sheet", SHEET.encode(), "五月.csv")
+    made.sheet = answer.location.rpartition("/")[2]
+    learner = Visitor(made.address, {SESSION: made.people["learner"].token, DEVICE: made.people["learner"].device})
+    page = (await learner.get("/my/proof")).text
+    mark, path = DEVICE_MARK.search(page)[1], "/my/proof"
+    late = await Visitor(made.address, {DEVICE: made.people["learner"].device}).post(
+        path,
+        {"form_device": mark, "record": made.record, "days": "90"},
+        token="0",  # noqa: S106  # of a session that is no more
+    )
+    made.kept = KEPT.search(late.text)[1]
+    uploading = made.home.node.uploading
+    made.upload = (await uploading.begin(made.people["registrar"].person, "四月.xlsx")).id
+    await uploading.issued(made.upload, (made.record,))
+    await uploading.finish(made.upload)
 
 
 async def publish_all(made: World) -> None:
@@ -187,12 +238,36 @@ async def publish_all(made: World) -> None:
     await until(arrived, "the catalogue at the hub")
 
 
-async def publish(live: Live, resource: Resource) -> None:
+async def publish(live: Live, resource: Resource, author: str = "陈老师") -> None:
     rows = [{"row": 1, "resource": msgspec.to_builtins(resource)}]
-    await live.ask("resource.import", rows=rows, author="陈老师", apply=True)
+    await live.ask("resource.import", rows=rows, author=author, apply=True)
     await live.ask("resource.review", ids=[resource.id], reviewer="李老师", approve=True, criteria=list(CRITERIA))
     done = await live.ask("resource.publish", ids=[resource.id])
     assert [one.state for one in done.outcomes] == ["published"]
+
+
+async def offer(made: World) -> None:
+    """Something of the contributor's that is published and, changed since, waits for review again."""
+    author = made.people["contributor"].person.known_as
+    it = Resource(
+        id=OFFERED,
+        title=BilingualLine(zh="茶艺入门：从择水到分茶"),
+        description=BilingualProse(zh="十次课，学会泡绿茶、红茶和乌龙茶。每周一次，在社区教室。"),
+        type="online_course",
+        section="hobbies_interests",
+        audience=("elder",),
+        share_scope=ShareScope(reach="node"),
+        location="https://course.example.org/tea",
+    )
+    await publish(made.home, it, author)
+    later = msgspec.structs.replace(
+        it,
+        description=BilingualProse(zh="十二次课，学会泡绿茶、红茶和乌龙茶。每周两次，在社区教室。"),
+        audience=("elder", "worker"),
+        hours=24,
+    )
+    rows = [{"row": 1, "resource": msgspec.to_builtins(later)}]
+    await made.home.ask("resource.import", rows=rows, author=author, apply=True)
 
 
 async def register(home: Live, name="沈小满", number="2026001") -> str:

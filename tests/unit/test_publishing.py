@@ -187,6 +187,33 @@ def test_the_table_names_only_states_and_steps_that_exist():
     assert [state for state, step in TRANSITIONS if step == "publish"] == ["reviewed"]
 
 
+# --- whose it is, and which version was looked at --------------------------------------------------------------------
+
+
+async def test_only_their_own_are_changed_where_that_is_asked_and_listed_by_author(school):
+    await school.bring(course("a-1"), course("a-3"), author="lin")
+    rows = (ImportRow(row=2, resource=course("a-1", title="改")), ImportRow(row=3, resource=course("a-2")))
+    asked = ImportAsked(rows=rows, author="he", apply=True, own_alone=True)
+    told = (await school.importing.import_resources(asked)).rows
+    assert [row.change for row in told] == ["refused", "add"]
+    assert (await school.row("a-1")).author == "lin"
+    listed = await school.publishing.list_resources(ResourcesAsked(author="lin", limit=1))
+    assert ([row.id for row in listed.rows], listed.more) == (["a-1"], True)
+    await school.bring(course("a-1", title="改"), author="he")
+    after_it = await school.publishing.list_resources(ResourcesAsked(author="he"))
+    assert [row.id for row in after_it.rows] == ["a-1", "a-2"]
+
+
+async def test_a_version_that_has_changed_since_it_was_looked_at_is_not_judged(school):
+    await school.bring(course())
+    await school.bring(course(title="又一版"))
+    seen = ReviewAsked(ids=("a-1",), reviewer="wang", approve=True, criteria=CRITERIA, versions=(1,))
+    assert [one.state for one in (await school.publishing.review(seen)).outcomes] == ["refused"]
+    assert (await school.row("a-1")).state == "pending"
+    now = msgspec.structs.replace(seen, versions=(2,))
+    assert [one.state for one in (await school.publishing.review(now)).outcomes] == ["reviewed"]
+
+
 # --- import ----------------------------------------------------------------------------------------------------------
 
 

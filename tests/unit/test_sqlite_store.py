@@ -187,7 +187,7 @@ async def test_a_migration_keeps_a_copy_of_what_was_there(path, monkeypatch):
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
 
 
-async def test_rows_of_the_first_schema_tell_which_entries_are_in_force(path, monkeypatch):
+async def test_rows_of_the_first_schema_tell_which_entries_are_in_force_and_whose_they_are(path, monkeypatch):
     first = migrations.for_sqlite()[:1]
     with monkeypatch.context() as before:
         before.setattr(migrations, "for_sqlite", lambda: first)
@@ -195,10 +195,11 @@ async def test_rows_of_the_first_schema_tell_which_entries_are_in_force(path, mo
             pass
     rows = "INSERT INTO resource VALUES ('a', 'published', CAST(? AS BLOB)), ('b', 'pending', CAST(? AS BLOB))"
     with sqlite3.connect(path) as old:
-        old.execute(rows, ('{"id":"a","log_index":5}', '{"id":"b","log_index":null}'))
+        old.execute(rows, ('{"id":"a","author":"lin","log_index":5}', '{"id":"b","log_index":null}'))
     old.close()
     async with opened(path) as store:
         assert await store.read(lambda tx: tx.resources.in_force(0, 10)) == {5}
+    assert run_sql(path, "SELECT id, author FROM resource ORDER BY id") == [[("a", "lin"), ("b", "")]]
 
 
 async def test_a_migration_that_fails_changes_nothing(path, monkeypatch):
