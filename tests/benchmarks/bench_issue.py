@@ -48,8 +48,8 @@ async def figures(folder: Path) -> list[Figure]:
         for number in range(CALLERS):
             written = {"name": "学员", "student_number": f"n{number}", "birth_date": "1961-03-05"}
             learners.append((await home.ask("learner.register", written=written)).id)
-        await receiver.ask("rule.publish", toml=RULE.format(receiver="b", once_per="network", cascade="flag", more=""),
-                           apply=True)  # fmt: skip
+        rule = RULE.format(receiver="b", once_per="network", cascade="flag", more="", version=1)
+        await receiver.ask("rule.publish", toml=rule, apply=True)
         return [
             await many_callers(home, learners),
             await sheet(home, learners, "new"),
