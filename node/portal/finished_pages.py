@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from federation.amounts import NotAnAmount, read_hundredths
 from federation.catalogue import Resource
 from federation.errors import LlnError
 from federation.timestamps import day_in_china
@@ -234,10 +233,7 @@ def _row(visit: Visit, told: desk.CompletionShown) -> desk.CreditRow:
     if not visit.text("achievement"):
         raise FormFaulty("achievement", visit.say("finished.choose"))
     if visit.text("amount"):
-        try:
-            fields["amount"] = read_hundredths(visit.text("amount"))
-        except NotAnAmount as wrong:
-            raise FormFaulty("amount", wrong.zh if visit.ui == "zh" else wrong.en) from wrong
+        fields["amount"] = visit.hundredths("amount")
     return visit.read(desk.CreditRow, **fields)
 
 

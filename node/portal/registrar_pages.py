@@ -8,7 +8,6 @@ from typing import Final
 
 from starlette.responses import Response
 
-from federation.amounts import NotAnAmount, read_hundredths
 from federation.errors import LlnError
 from federation.timestamps import day_in_china
 from node import desk
@@ -116,10 +115,7 @@ def _row(visit: Visit) -> desk.CreditRow:
     if not learner:
         raise FormFaulty("learner", visit.say("work.learner_needed"))
     if visit.text("amount"):
-        try:
-            fields["amount"] = read_hundredths(visit.text("amount"))
-        except NotAnAmount as wrong:
-            raise FormFaulty("amount", wrong.zh if visit.ui == "zh" else wrong.en) from wrong
+        fields["amount"] = visit.hundredths("amount")
     return visit.read(desk.CreditRow, **fields)
 
 

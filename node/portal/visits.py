@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from federation.amounts import NotAnAmount, read_hundredths
 from federation.budgets import Budgets
 from federation.directory import NodeDescription
 from federation.errors import InvalidInput, LlnError
@@ -188,6 +189,13 @@ class Visit:
             return msgspec.convert(fields, kind)
         except msgspec.ValidationError as wrong:
             raise FormFaulty("form", str(wrong)[:300]) from wrong
+
+    def hundredths(self, name: str) -> int:
+        """An amount of credits as people write it, such as 2.5; raises FormFaulty."""
+        try:
+            return read_hundredths(self.text(name))
+        except NotAnAmount as wrong:
+            raise FormFaulty(name, wrong.zh if self.ui == "zh" else wrong.en) from wrong
 
     # --- forms -------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ are on their way while the two are read, so a difference counts only when it is 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -39,6 +39,8 @@ from node.usecases.weighing import case_of
 ROWS_AT_ONCE: Final = 100
 """Rows that one page looks through: a lot or a case has at most a few lines with one peer."""
 LINES_OF_PEER_MAX: Final = 200_000
+PAGES_OF_PEER_MAX: Final = 200_000
+"""Most pages of a large peer have few lines, or none."""
 CALL_TIMEOUT_S: Final = 15.0
 SECOND_LOOK_S: Final = 2.0
 _CHAPTERS: Final = ("cases", "reserved", USED)
@@ -95,16 +97,23 @@ class Reconciling:
 
     async def _regain(self, peer: NodeName) -> int:
         """Page by page: the commits that the peer has receipts of and this node does not know."""
-        regained, after, more = 0, "", True
-        while more:
-            page = await self._ask(peer, DealingsAsked(after=after, papers=True))
+        regained = 0
+        async for page in self._pages_of(peer, papers=True):
             regained += await self._take_receipts([line.paper for line in page.lines if line.paper])
-            after, more = page.next, bool(page.next) and page.next != after
         return regained
 
-    async def _ask(self, peer: NodeName, asked: DealingsAsked) -> DealingsPage:
-        told = await self._peers.reconcile(peer, canonical.encode(asked), timeout_s=CALL_TIMEOUT_S)
-        return canonical.decode(told, DealingsPage, bytes_max=PAGE_BYTES_MAX)
+    async def _pages_of(self, peer: NodeName, *, papers: bool = False) -> AsyncIterator[DealingsPage]:
+        """Everything that the peer has written down; raises as the call, and TooManyDealings for one without end."""
+        after = ""
+        for _ in range(PAGES_OF_PEER_MAX):
+            question = canonical.encode(DealingsAsked(after=after, papers=papers))
+            told = await self._peers.reconcile(peer, question, timeout_s=CALL_TIMEOUT_S)
+            page = canonical.decode(told, DealingsPage, bytes_max=PAGE_BYTES_MAX)
+            yield page
+            if page.next in ("", after):
+                return
+            after = page.next
+        raise TooManyDealings(peer, f"more than {PAGES_OF_PEER_MAX} pages")
 
     async def _both(self, peer: NodeName) -> tuple[Book, Book]:
         ours, theirs = _empty(), _empty()
@@ -114,11 +123,8 @@ class Reconciling:
             page = await self._store.read(partial(_page, self._own_name, peer, self._clock.now_ms(), asked))
             after, more = _enter(ours, page, peer), bool(page.next)
             await asyncio.sleep(0)
-        after, more = "", True
-        while more:
-            page = await self._ask(peer, DealingsAsked(after=after))
-            more = bool(page.next) and page.next != after
-            after = _enter(theirs, page, peer)
+        async for page in self._pages_of(peer):
+            _enter(theirs, page, peer)
         return ours, theirs
 
     def _shown(self, peer: NodeName, we_are: Side, found: Discrepancy) -> DiscrepancyShown:

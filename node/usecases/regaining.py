@@ -122,8 +122,7 @@ class Regaining:
             if row is None or not row.is_own or ledger is None:
                 continue
             reserved = credit_bank.reserve(ledger, asked, record_state=row.state, at_ms=receipt.at_ms)
-            self._ledgering.lot(tx, row, reserved)
-            row = tx.credits.records.get(asked.lot_id) or row
+            row = self._ledgering.lot(tx, row, reserved)
             committed = credit_bank.commit(reserved.ledger, asked.id, record_state=row.state, at_ms=receipt.at_ms)
             self._ledgering.lot(tx, row, committed)
             made_again += not committed.is_repeat

@@ -155,3 +155,18 @@ async def test_a_person_sees_where_the_two_do_not_agree(nodes, tmp_path):
 async def test_a_place_that_is_none_is_refused(nodes, after):
     with pytest.raises(MalformedDocument):
         await nodes[COUNTY].node.bank.reconciling.answer(NodeName(SIBLING), canonical.encode({"after": after}))
+
+
+async def test_a_peer_that_never_comes_to_an_end_is_left(nodes, monkeypatch):
+    class Endless:
+        asked = 0
+
+        async def reconcile(self, to, asked, *, timeout_s):
+            self.asked += 1
+            return canonical.encode(DealingsPage(next=f"cases/{self.asked}"))
+
+    monkeypatch.setattr(reconciling, "PAGES_OF_PEER_MAX", 5)
+    monkeypatch.setattr(nodes[COUNTY].node.bank.reconciling, "_peers", endless := Endless())
+    with pytest.raises(reconciling.TooManyDealings):
+        await nodes[COUNTY].ask("ledger.reconcile", peer=SIBLING, restore=True)
+    assert endless.asked == 5

@@ -73,7 +73,6 @@ async def consent(home, learner, records, to):
 
 async def convert(home, learner, records, to, *, wanted="converted"):
     """The request's state once it is as wanted, and the derived records have come home."""
-    await until_reachable(home, to)
     agreed = await consent(home, learner, records, to)
     preview = await home.preview(learner=learner, to=to, records=records, consent=agreed)
     await home.ask("convert.apply", id=preview.id)
