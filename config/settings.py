@@ -52,7 +52,8 @@ class Portal(_Section, frozen=True, kw_only=True):
     """The web pages. `listen`: nowhere where it is empty; `address`: as people type it, where that is another one, such
     as `https://learn.example.org` in front of which TLS ends. `metrics`: who may read `/metrics`. `staff_totp`: that
     everybody but learners has to set up one-time codes before their roles open anything. `oidc_…`: the sign-in of the
-    institution, where it has one.
+    institution, where it has one. `file_mb`: the largest file that somebody may offer; `files_total_mb`: all of them
+    together, 0 where links alone are taken; `files_per_day`: of one person.
     """
 
     listen: ListenOrNone = "127.0.0.1:7480"
@@ -64,6 +65,9 @@ class Portal(_Section, frozen=True, kw_only=True):
     oidc_client: Annotated[str, Meta(max_length=255)] = ""
     oidc_secret: Annotated[str, Meta(max_length=255)] = ""
     oidc_title: Annotated[str, Meta(max_length=64)] = ""
+    file_mb: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    files_total_mb: Annotated[int, Meta(ge=0, le=1_000_000)] = 2_048
+    files_per_day: Annotated[int, Meta(ge=1, le=1_000)] = 20
 
 
 NO_PORTAL = Portal(listen="")

@@ -15,6 +15,7 @@ from node.bank_parts import Knowing
 from node.desk import CreditSheet
 from node.formats.qr_codes import qr_code
 from node.host.homes import last_backup_ms
+from node.host.kept_files import KeptFiles
 from node.host.passwords import ArgonPasswords
 from node.host.providers import OidcProvider
 from node.inbound import InboundCatalogue, InboundCredits, InboundDirectory, InboundLogs, InboundPost
@@ -28,6 +29,7 @@ from node.rpc.relay_service import Relays
 from node.usecases.accepting import FORK_KIND
 from node.usecases.clearing import Clearing
 from node.usecases.continuing import ContinuingHome, continue_logs, recall_logs
+from node.usecases.filing import MEGABYTE, FileLimits, Filing
 from node.usecases.founding import open_own_logs
 from node.usecases.identifying import Identifying
 from node.usecases.importing import Importing
@@ -228,6 +230,21 @@ class Node(Parts):
             client=told.oidc_client,
             secret=told.oidc_secret,
             clock=self.clock,
+        )
+
+    @cached_property
+    def filing(self) -> Filing:
+        told = self.settings.portal
+        return Filing(
+            store=self.store,
+            clock=self.clock,
+            noting=self.noting,
+            folder=KeptFiles(self.home.files),
+            limits=FileLimits(
+                file_bytes=told.file_mb * MEGABYTE,
+                total_bytes=told.files_total_mb * MEGABYTE,
+                per_day=told.files_per_day,
+            ),
         )
 
     @cached_property

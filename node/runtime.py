@@ -196,7 +196,11 @@ class _Running:
 
     async def until_stopped(self, told: Callable[[Told], None] | None) -> None:
         node = self._node
-        loops = loops_of(node) | {"enrolment door": self._keep_door, "tallying": node.tallying.run}
+        loops = loops_of(node) | {
+            "enrolment door": self._keep_door,
+            "tallying": node.tallying.run,
+            "filing": node.filing.run,
+        }
         self._follow_signals()
         port = await self._server.start(node.settings.listen.grpc)
         portal, trouble = self._open_portal()

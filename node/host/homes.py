@@ -17,6 +17,7 @@ What lives here: paths, permissions and atomic writes. What must not: what is in
     data/node.db          the database
     data/index/           the search index, which may be deleted at any time
     data/last-backup.json when the last backup was made
+    files/                what people offered, each under its SHA-256; made when the first comes
     restoring/            files of a backup that are not in place yet
     run/                  what lives only as long as the process
 """
@@ -66,6 +67,7 @@ class Home:
         self.database = self.data / "node.db"
         self.index = self.data / "index"
         self.last_backup = self.data / "last-backup.json"
+        self.files = path / "files"
         self.restoring = path / "restoring"
         self.run = path / "run"
 

@@ -38,10 +38,24 @@ _HOST: Final = re.compile(r"^(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{
 
 
 class Border:
-    """`hosts`: the names by which the pages may be asked for, besides addresses in figures and localhost."""
+    """`hosts`: the names by which the pages may be asked for, besides addresses in figures and localhost.
 
-    def __init__(self, app: App, *, hosts: frozenset[str], clock: Clock, is_secure: bool) -> None:
+    `large`: how the addresses begin to which as much as `large_bytes_max` may be sent.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        hosts: frozenset[str],
+        clock: Clock,
+        is_secure: bool,
+        large: tuple[str, ...] = (),
+        large_bytes_max: int = BODY_BYTES_MAX,
+    ) -> None:
         self._app = app
+        self._large = large
+        self._large_bytes_max = large_bytes_max
         self._hosts = hosts
         self._clock = clock
         self._headers = (*HEADERS, (b"strict-transport-security", b"max-age=31536000")) if is_secure else HEADERS
@@ -57,14 +71,16 @@ class Border:
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self.answered[message["status"]] += 1
-                message["headers"] = [*message.get("headers", ()), *self._headers]
+                given = message.get("headers", ())
+                own = {name.lower() for name, _ in given}
+                message["headers"] = [*given, *(one for one in self._headers if one[0] not in own)]
             await send(message)
 
         refusal = self._refusal(scope)
         if refusal is not None:
             await _refuse(told, *refusal)
         else:
-            await self._app(scope, _bounded(receive), told)
+            await self._app(scope, _bounded(receive, self._bytes_max(scope)), told)
         self.seconds += self._clock.monotonic_s() - began_s
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
@@ -77,12 +93,17 @@ class Border:
         if len(scope.get("raw_path", b"")) + len(scope.get("query_string", b"")) > TARGET_BYTES_MAX:
             return 414, "The address is too long. 地址太长。"
         length = headers.get(b"content-length", b"0").decode("latin-1")
-        if not length.isdigit() or int(length) > BODY_BYTES_MAX:
-            return 413, "What was sent is larger than 2 MB. 提交的内容超过 2 MB。"
+        bytes_max = self._bytes_max(scope)
+        if not length.isdigit() or int(length) > bytes_max:
+            told = f"{bytes_max // 1_000_000} MB"
+            return 413, f"What was sent is larger than {told}. 提交的内容超过 {told}。"
         client = (scope.get("client") or ("", 0))[0]
         if not is_loopback(client) and not self._budgets.spend(client, self._clock.now_ms()):
             return 429, "Too many requests; wait a moment. 请求太多，请稍等片刻。"
         return None
+
+    def _bytes_max(self, scope: Scope) -> int:
+        return self._large_bytes_max if scope["path"].startswith(self._large) else BODY_BYTES_MAX
 
     def _is_known_host(self, host: str) -> bool:
         """A page elsewhere whose name is made to lead here must not be able to read ours (DNS rebinding)."""
@@ -105,7 +126,7 @@ def is_loopback(text: str) -> bool:
     return is_address(text) and ipaddress.ip_address(text).is_loopback
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(receive: Receive, bytes_max: int) -> Receive:
     """What is sent in pieces without saying how long it is ends where it grows too large, as if the sender had left."""
     taken = 0
 
@@ -113,7 +134,7 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if taken > BODY_BYTES_MAX else message
+        return {"type": "http.disconnect"} if taken > bytes_max else message
 
     return bounded
 

@@ -17,6 +17,7 @@ from node.portal import wording
 PHRASES_MAX: Final = 400
 _PHRASE: Final = re.compile(r"[^。！？；，、.!?;,\n]*[。！？；，、.!?;,\n]|[^。！？；，、.!?;,\n]+")
 _LEFT_OUT: Final = frozenset(("id", "version"))
+_PLACE: Final = frozenset(("location", "sha256"))
 _AIDS: Final = ("captions", "transcript", "large_type")
 
 
@@ -36,11 +37,16 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     differs: bool
 
 
-def compare(ui: wording.Ui, before: Resource | None, after: Resource) -> tuple[Compared, ...]:
-    """Every field that says something in either version, in the order of the type."""
+def compare(
+    ui: wording.Ui, before: Resource | None, after: Resource, *, without_place: bool = False
+) -> tuple[Compared, ...]:
+    """Every field that says something in either version, in the order of the type; `without_place` where a file of
+    ours stands for where it is, and is shown by itself.
+    """
+    left_out = _LEFT_OUT | _PLACE if without_place else _LEFT_OUT
     found = []
     for name in Resource.__struct_fields__:
-        if name in _LEFT_OUT:
+        if name in left_out:
             continue
         was = reads(ui, name, getattr(before, name)) if before else ""
         now = reads(ui, name, getattr(after, name))

@@ -15,12 +15,15 @@ from federation.errors import LlnError
 from node import desk
 from node.intake.describing import describe
 from node.intake.rows import RowFault
+from node.portal import offer_files
 from node.portal.addresses import web_address
 from node.portal.learner_pages import NotYours
+from node.portal.offer_files import Chosen
 from node.portal.pages import Page
 from node.portal.tables import as_csv, as_json
 from node.portal.visits import Visit
 from node.ports import ResourceRow
+from node.ports.files import FileRow, KeptFile
 from node.ports.people import Role
 
 CONTRIBUTORS: Final[tuple[Role, ...]] = ("contributor", "learner")
@@ -93,11 +96,14 @@ async def own_resource(visit: Visit) -> ResourceRow:
 
 async def progress(visit: Visit) -> Response:
     row = await own_resource(visit)
-    return visit.page("contribution.html", row=row, criteria=CRITERIA, done=visit.query("done"))
+    _, file = await offer_files.files_of(visit, row)
+    told = {"file": file, "is_near_only": not visit.behind.public_address, "size_of": offer_files.size_of}
+    saves = offer_files.path_of(row.id, file.state) if file else ""
+    return visit.page("contribution.html", row=row, criteria=CRITERIA, done=visit.query("done"), saves=saves, **told)
 
 
 async def blank(visit: Visit) -> Response:
-    return _form(visit, None, _typed_before(None))
+    return _form(visit, None, _typed_before(None, None))
 
 
 async def offer(visit: Visit) -> Response:
@@ -106,7 +112,8 @@ async def offer(visit: Visit) -> Response:
 
 async def correct_form(visit: Visit) -> Response:
     row = await own_resource(visit)
-    return _form(visit, row, _typed_before(row))
+    file = await offer_files.file_of(visit, row.resource)
+    return _form(visit, row, _typed_before(row, file), file=file)
 
 
 async def correct(visit: Visit) -> Response:
@@ -115,27 +122,53 @@ async def correct(visit: Visit) -> Response:
 
 async def _submit(visit: Visit, row: ResourceRow | None) -> Response:
     """It is submitted for review at once: there is one step, and it can be put right as often as wanted."""
-    found = describe(_described(visit, row))
+    before = await offer_files.file_of(visit, row.resource) if row else None
+    sent = await offer_files.chosen(visit)
+    found = describe(_described(visit, row, before, sent.file))
     problems = [_told(visit, one) for one in found] if not isinstance(found, Resource) else []
     if not visit.text("title"):
         problems = [visit.say("give.title_needed")]
     elif visit.text("location") and not web_address(_location(visit))[0]:
         problems.append(visit.say("give.link_shape"))
+    if sent.problem:
+        problems.append(sent.problem)
+    elif sent.file and visit.text("location"):
+        problems.append(visit.say("give.link_or_file"))
     if problems or not isinstance(found, Resource):
-        return _form(visit, row, _typed(visit), problems)
-    rows = (desk.ImportRow(row=1, resource=found),)
-    asked = desk.ImportAsked(rows=rows, author=visit.signed_in.known_as, apply=True, own_alone=True)
-    plan = await visit.ask("resource.import", asked, desk.ImportPlan)
-    [planned] = plan.rows
+        return _form(visit, row, _typed(visit), problems, file=before, sent=sent)
+    planned = await _import(visit, found, sent.file)
     if planned.change in ("refused", "same"):
         said = (planned.reason_zh, planned.remedy_zh) if visit.ui == "zh" else (planned.reason_en, planned.remedy_en)
         told = " ".join(one for one in said if one) or visit.say("give.same")
-        return _form(visit, row, _typed(visit), [told])
+        return _form(visit, row, _typed(visit), [told], file=before, sent=sent)
     await visit.behind.noting.note(visit.person, "submit", about=planned.id)
     return visit.go(f"/contribute/of/{planned.id}", done="submitted")
 
 
-def _form(visit: Visit, row: ResourceRow | None, typed: dict[str, Any], problems: list[str] | None = None) -> Response:
+async def _import(visit: Visit, it: Resource, file: KeptFile | None) -> desk.PlannedRow:
+    """A file is tied before the version that refers to it is written, and only where that will be."""
+    asked = desk.ImportAsked(
+        rows=(desk.ImportRow(row=1, resource=it),), author=visit.signed_in.known_as, apply=file is None, own_alone=True
+    )
+    [planned] = (await visit.ask("resource.import", asked, desk.ImportPlan)).rows
+    if file is None or planned.change in ("refused", "same"):
+        return planned
+    await visit.behind.filing.tie(visit.signed_in, it.id, file)
+    again = msgspec.structs.replace(asked, apply=True)
+    [planned] = (await visit.ask("resource.import", again, desk.ImportPlan)).rows
+    return planned
+
+
+def _form(
+    visit: Visit,
+    row: ResourceRow | None,
+    typed: dict[str, Any],
+    problems: list[str] | None = None,
+    *,
+    file: FileRow | None = None,
+    sent: Chosen | None = None,
+) -> Response:
+    """`file`: the one of the version submitted last; `sent`: what came with the form that has to be put right."""
     return visit.page(
         "contribute_form.html",
         status=422 if problems else 200,
@@ -146,6 +179,10 @@ def _form(visit: Visit, row: ResourceRow | None, typed: dict[str, Any], problems
         audiences=AUDIENCES,
         types=TYPES,
         aids=AIDS,
+        file=file,
+        sent=sent or Chosen(),
+        size_of=offer_files.size_of,
+        **offer_files.drawn(visit),
     )
 
 
@@ -156,7 +193,7 @@ def _typed(visit: Visit) -> dict[str, Any]:
     return {**texts, **ticks, "ai": bool(visit.text("ai")), "named": bool(visit.text("named"))}
 
 
-def _typed_before(row: ResourceRow | None) -> dict[str, Any]:
+def _typed_before(row: ResourceRow | None, file: FileRow | None) -> dict[str, Any]:
     """The form as it opens: empty, or with what was submitted last."""
     if row is None:
         empty: dict[str, Any] = dict.fromkeys(TEXTS, "")
@@ -166,7 +203,7 @@ def _typed_before(row: ResourceRow | None) -> dict[str, Any]:
         "title": it.title.zh or it.title.en,
         "section": it.section,
         "description": it.description.zh or it.description.en,
-        "location": it.location,
+        "location": "" if file else it.location,
         "type": it.type,
         "hours": "" if it.hours is None else str(it.hours),
         "licence": it.licence,
@@ -177,8 +214,11 @@ def _typed_before(row: ResourceRow | None) -> dict[str, Any]:
     }
 
 
-def _described(visit: Visit, row: ResourceRow | None) -> dict[str, Any]:
-    """The fields of the resource: what was submitted before, with what the form says in its place."""
+def _described(visit: Visit, row: ResourceRow | None, file: FileRow | None, new: KeptFile | None) -> dict[str, Any]:
+    """The fields of the resource: what was submitted before, with what the form says in its place.
+
+    A file of before stays where neither another one nor a link is given.
+    """
     before: dict[str, Any] = msgspec.to_builtins(row.resource) if row else {}
     hours = visit.text("hours")
     fields = {
@@ -199,6 +239,12 @@ def _described(visit: Visit, row: ResourceRow | None) -> dict[str, Any]:
         provider = visit.node.title
         fields["provider"] = provider.zh or provider.en
         fields["language"] = "zh-Hans" if _CHINESE.search(visit.text("title")) else "en"
+    digest = new.digest if new else file.state if file and not visit.text("location") else None
+    if digest is not None:
+        fields.setdefault("id", offer_files.id_for(visit.signed_in.id, digest))
+        fields |= {"sha256": digest, "location": offer_files.location_of(visit, fields["id"], digest)}
+    elif file is not None:
+        fields["sha256"] = None
     return fields
 
 
@@ -223,8 +269,14 @@ PAGES: Final = (
     Page(path="/contribute.json", answer=offered_json, roles=CONTRIBUTORS),
     Page(path="/contribute.csv", answer=offered_csv, roles=CONTRIBUTORS),
     Page(path="/contribute/new", answer=blank, roles=CONTRIBUTORS, shows=True),
-    Page(path="/contribute/new", answer=offer, roles=CONTRIBUTORS, methods=("POST",)),
+    Page(path="/contribute/new", answer=offer, roles=CONTRIBUTORS, methods=("POST",), takes_file=True),
     Page(path="/contribute/of/{id:path}", answer=progress, roles=CONTRIBUTORS),
     Page(path="/contribute/correct/{id:path}", answer=correct_form, roles=CONTRIBUTORS),
-    Page(path="/contribute/correct/{id:path}", answer=correct, roles=CONTRIBUTORS, methods=("POST",)),
+    Page(
+        path="/contribute/correct/{id:path}",
+        answer=correct,
+        roles=CONTRIBUTORS,
+        methods=("POST",),
+        takes_file=True,
+    ),
 )

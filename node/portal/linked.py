@@ -9,6 +9,7 @@ import msgspec
 
 from federation.catalogue import Resource
 from federation.search import Hit
+from node.ports.files import FileRow
 
 _AUDIENCES: Final = {"teacher": "teacher", "parent": "parent", "child": "student", "student": "student"}
 _ESCAPED: Final = str.maketrans(
@@ -16,7 +17,7 @@ _ESCAPED: Final = str.maketrans(
 )
 
 
-def linked_data(it: Resource | Hit, href: str) -> str:
+def linked_data(it: Resource | Hit, href: str, file: FileRow | None = None) -> str:
     """JSON-LD that may stand inside a script element whatever the resource's texts are."""
     written: dict[str, Any] = {
         "@context": "https://schema.org",
@@ -28,6 +29,7 @@ def linked_data(it: Resource | Hit, href: str) -> str:
         "license": it.licence or None,
         "timeRequired": f"PT{it.hours}H" if it.hours else None,
         "url": href or None,
+        "encoding": _media(href, file) if file else None,
         "identifier": list(it.identifiers) or None,
         "audience": [
             {"@type": "EducationalAudience", "educationalRole": _AUDIENCES.get(one, one)} for one in it.audience
@@ -46,3 +48,15 @@ def linked_data(it: Resource | Hit, href: str) -> str:
     }
     kept = {key: value for key, value in written.items() if value is not None}
     return msgspec.json.encode(kept).decode().translate(_ESCAPED)
+
+
+def _media(href: str, file: FileRow) -> dict[str, str]:
+    """schema.org/MediaObject, without an address where none can be opened from elsewhere."""
+    told = {
+        "@type": "MediaObject",
+        "name": file.name,
+        "encodingFormat": file.media_type,
+        "contentSize": f"{file.bytes} B",
+        "sha256": file.state,
+    }
+    return told | {"contentUrl": href} if href else told

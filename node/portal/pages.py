@@ -19,7 +19,8 @@ SIGNED_IN: Final[tuple[Role, ...]] = ()
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """`roles`: ANYBODY, SIGNED_IN for whoever has an account, or the roles that open it.
 
-    `shows`: that it is a page to look at, whose address needs nothing filled in.
+    `shows`: that it is a page to look at, whose address needs nothing filled in. `takes_file`: that its form may bring
+    a file, larger than forms are otherwise, which is read to disk.
     """
 
     path: str
@@ -27,6 +28,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...] | None = ANYBODY
     methods: tuple[str, ...] = ("GET",)
     shows: bool = False
+    takes_file: bool = False
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from node.portal import wording
 from node.portal.addresses import web_address
 from node.portal.comparing import compare
 from node.portal.contributor_pages import resource_table
+from node.portal.offer_files import files_of, path_of, size_of
 from node.portal.pages import Page
 from node.portal.tables import as_json
 from node.portal.visits import Visit
@@ -90,7 +91,9 @@ async def _side_by_side(visit: Visit, problem: str = "") -> Response:
     named = visit.read(desk.ResourceNamed, id=visit.request.path_params["id"])
     row = await visit.ask("resource.show", named, ResourceRow)
     is_update = row.published is not None and row.published.version != row.resource.version
-    compared = compare(visit.ui, row.published if is_update else None, row.resource)
+    old_file, new_file = await files_of(visit, row)
+    has_file = old_file is not None or new_file is not None
+    compared = compare(visit.ui, row.published if is_update else None, row.resource, without_place=has_file)
     takedown, holders = await _how_far(visit, row) if row.state == "withdrawn" else (None, ())
     href, host = web_address(row.resource.location)
     return visit.page(
@@ -107,6 +110,10 @@ async def _side_by_side(visit: Visit, problem: str = "") -> Response:
         holders=holders,
         href=href,
         host=host,
+        old_file=old_file if is_update else None,
+        new_file=new_file,
+        path_of=path_of,
+        size_of=size_of,
         problem=problem,
         done=visit.query("done"),
     )

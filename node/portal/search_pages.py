@@ -22,10 +22,12 @@ from federation.search import FacetCount, Hit, SearchAnswer
 from node import desk
 from node.portal.addresses import web_address
 from node.portal.linked import linked_data
+from node.portal.offer_files import path_of, size_of
 from node.portal.pages import Page
 from node.portal.tables import as_csv, as_json
 from node.portal.visits import Visit
 from node.ports import ResourceRow
+from node.ports.files import FileRow
 
 AT_ONCE_S: Final = 0.35
 PER_PAGE: Final = 10
@@ -249,8 +251,9 @@ async def resource(visit: Visit) -> Response:
     if not is_name(node):
         raise ResourceMissing(resource_id[:128])
     if node == visit.behind.name:
-        shown, review = await _own(visit, resource_id)
-        return _resource_page(visit, node, shown, own=shown, review=review)
+        shown, review = await own_published(visit, resource_id)
+        file = await visit.behind.filing.of(resource_id, shown.sha256)
+        return _resource_page(visit, node, shown, own=shown, review=review, file=file)
     found = await _elsewhere(visit, node, resource_id)
     return _resource_page(visit, node, found, hit=found)
 
@@ -260,7 +263,7 @@ async def found(visit: Visit, node: str, resource_id: str) -> Resource | Hit:
     if not is_name(node):
         raise ResourceMissing(resource_id[:128])
     if node == visit.behind.name:
-        return (await _own(visit, resource_id))[0]
+        return (await own_published(visit, resource_id))[0]
     return await _elsewhere(visit, node, resource_id)
 
 
@@ -272,13 +275,17 @@ def _resource_page(
     own: Resource | None = None,
     review: Review | None = None,
     hit: Hit | None = None,
+    file: FileRow | None = None,
 ) -> Response:
     href, host = web_address(it.location)
-    linked = linked_data(it, href)
-    return visit.page("resource.html", node=node, own=own, review=review, hit=hit, href=href, host=host, linked=linked)
+    saves = path_of(it.id, file.state) if file else ""
+    linked = linked_data(it, href, file)
+    told = {"own": own, "review": review, "hit": hit, "file": file, "saves": saves, "size_of": size_of}
+    return visit.page("resource.html", node=node, href=href, host=host, linked=linked, **told)
 
 
-async def _own(visit: Visit, resource_id: str) -> tuple[Resource, Review | None]:
+async def own_published(visit: Visit, resource_id: str) -> tuple[Resource, Review | None]:
+    """What of our own the visitor may see as it is in the catalogue; raises ResourceMissing."""
     try:
         row = await visit.ask("resource.show", visit.read(desk.ResourceNamed, id=resource_id), ResourceRow)
     except LlnError as absent:

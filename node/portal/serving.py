@@ -18,13 +18,14 @@ from federation.directory import NodeDescription
 from federation.errors import Unavailable
 from federation.short_ids import encode
 from node.desk import CreditSheet
-from node.portal.border import App, Border
+from node.portal.border import BODY_BYTES_MAX, App, Border, is_loopback
 from node.portal.holding import Holding
-from node.portal.site import build_site
+from node.portal.site import build_site, file_paths
 from node.portal.visits import TOKEN_BYTES, Behind
 from node.portal.window import Desk, Window
 from node.ports import Clock, Randomness
 from node.ports.people import Provider
+from node.usecases.filing import Filing
 from node.usecases.linking import Linking
 from node.usecases.noting import Noting
 from node.usecases.second_factor import SecondFactor
@@ -41,6 +42,8 @@ LOOKS_PER_MINUTE: Final = 20
 SHEETS_EACH_MAX: Final = 6
 SHEETS_MAX: Final = 24
 OFFERS_MAX: Final = 32
+READ_TO_THE_END: Final = 4
+"""A file up to so many times too large is read and refused in words; of a larger one the connection ends."""
 BEGUN_EACH_MAX: Final = 4
 BEGUN_MAX: Final = 2_000
 EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # compared, and bound only where the operator says so
@@ -71,6 +74,8 @@ class People(Protocol):
     def draw_qr(self) -> Callable[[str], str]: ...
     @property
     def uploading(self) -> Uploading: ...
+    @property
+    def filing(self) -> Filing: ...
     @property
     def read_sheet(self) -> Callable[[bytes, str], Awaitable[CreditSheet]]: ...
     @property
@@ -114,9 +119,19 @@ class PortalServer:
             begun=Holding(_draw_by(people.randomness), each_max=BEGUN_EACH_MAX, all_max=BEGUN_MAX),
             draw_qr=people.draw_qr,
             offers=Holding(_draw_by(people.randomness), each_max=1, all_max=OFFERS_MAX),
+            filing=people.filing,
+            files_in_hand=Holding(_draw_by(people.randomness)),
+            public_address=public_address(settings),
         )
         hosts = frozenset(host for host in (urlsplit(address).hostname,) if host)
-        border = Border(build_site(behind), hosts=hosts, clock=people.clock, is_secure=is_secure)
+        border = Border(
+            build_site(behind),
+            hosts=hosts,
+            clock=people.clock,
+            is_secure=is_secure,
+            large=file_paths(),
+            large_bytes_max=READ_TO_THE_END * people.filing.limits.file_bytes + BODY_BYTES_MAX,
+        )
         self._server = _Quiet(_configured(border))
 
     async def run(self) -> None:
@@ -131,6 +146,12 @@ class PortalServer:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def public_address(settings: Portal) -> str:
+    """The address that others can open; "" where only this machine can, or nobody has set one."""
+    host = urlsplit(settings.address or "").hostname or ""
+    return settings.address or "" if host and host != "localhost" and not is_loopback(host) else ""
 
 
 def _draw_by(randomness: Randomness) -> Callable[[], str]:

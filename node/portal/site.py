@@ -22,6 +22,7 @@ from node.portal import (
     contributor_pages,
     days_pages,
     exchange_pages,
+    file_pages,
     finished_pages,
     help_pages,
     institution_pages,
@@ -40,6 +41,7 @@ from node.portal import (
     verify_pages,
     watch_pages,
 )
+from node.portal.form_reading import FormReading
 from node.portal.pages import ANYBODY, Page
 from node.portal.visits import SESSION, YEAR_S, Behind, FormStale, Visit, display_change
 from node.usecases.second_factor import SecondFactorNeeded
@@ -79,7 +81,13 @@ PAGES: Final[tuple[Page, ...]] = (
     *reviewer_pages.PAGES,
     *together_pages.PAGES,
     *finished_pages.PAGES,
+    *file_pages.PAGES,
 )
+
+
+def file_paths() -> tuple[str, ...]:
+    """How the addresses begin whose forms may bring a file."""
+    return tuple(dict.fromkeys(page.path.partition("{")[0] for page in PAGES if page.takes_file))
 
 
 def build_site(behind: Behind) -> Starlette:
@@ -99,8 +107,15 @@ def _entrance(page: Page, behind: Behind) -> Callable[[Request], Awaitable[Respo
         if change is not None:
             return _change_display(Visit(request, behind), *change)
         visit = request.state.visit = Visit(request, behind)
+        try:
+            return await answered(visit)
+        finally:
+            if visit.arrived is not None:  # whatever became of the form: what its page did not keep is not wanted
+                await visit.arrived.discard()
+
+    async def answered(visit: Visit) -> Response:
         visit.person = await behind.signing_in.person_of(visit.cookie(SESSION))
-        is_whole = request.method != "POST" or await _read_form(visit)
+        is_whole = visit.request.method != "POST" or await _read_form(visit, page)
         if page.roles is ANYBODY and not is_whole:
             raise FormStale("form", "its token is not of this browser")
         if page.roles is not ANYBODY and visit.person is None:
@@ -130,19 +145,34 @@ class RoleMissing(NotAllowed):
     en = "Your roles do not open this page. Ask an operator to add one if you need it."
 
 
-async def _read_form(visit: Visit) -> bool:
+async def _read_form(visit: Visit, page: Page) -> bool:
     """Whether the form carries the token of this session; raises FormStale for one that comes from another site."""
     origin = visit.request.headers.get("origin", "null")
     is_ours = origin.partition("://")[2] == visit.request.headers.get("host", "")
     if not is_ours and visit.request.headers.get("sec-fetch-site") != "same-origin":
         raise FormStale("form", "it was sent from another site")
     try:
-        visit.form = await visit.request.form(
-            max_fields=FORM_FIELDS_MAX, max_files=FORM_FILES_MAX, max_part_size=FORM_PART_BYTES_MAX
-        )
+        if page.takes_file and visit.request.headers.get("content-type", "").startswith("multipart/form-data"):
+            await _read_form_with_file(visit, page)
+        else:
+            visit.form = await visit.request.form(
+                max_fields=FORM_FIELDS_MAX, max_files=FORM_FILES_MAX, max_part_size=FORM_PART_BYTES_MAX
+            )
     except ClientDisconnect as gone:
         raise FormStale("form", "it did not arrive whole") from gone
     return visit.holds(visit.text("form_token"))
+
+
+async def _read_form_with_file(visit: Visit, page: Page) -> None:
+    """The file goes to disk for whoever may open the page; of anybody else's form the texts alone are kept."""
+    filing, person = visit.behind.filing, visit.person
+    is_welcome = person is not None and person.has(*(page.roles or ()))
+    stage = (lambda: filing.stage(visit.signed_in)) if is_welcome else None
+    reading = FormReading(visit.request.headers["content-type"], stage, filing.limits.file_bytes)
+    try:
+        visit.form = await reading.read(visit.request.stream())
+    finally:
+        visit.arrived = reading.file
 
 
 def _change_display(visit: Visit, path: str, cookies: dict[str, str]) -> Response:

@@ -20,10 +20,13 @@ from federation.errors import InvalidInput, LlnError
 from federation.short_ids import encode
 from node.desk import CreditSheet, ImportRow
 from node.portal import drawing, wording
+from node.portal.form_reading import Arrived
 from node.portal.holding import Holding
 from node.portal.window import Window
 from node.ports import Clock, Randomness
+from node.ports.files import KeptFile
 from node.ports.people import Asked, PersonRow, Provider, Role
+from node.usecases.filing import Filing
 from node.usecases.linking import Linking
 from node.usecases.noting import Noting
 from node.usecases.second_factor import SecondFactor
@@ -106,6 +109,9 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     begun: Holding[Asked]
     draw_qr: Callable[[str], str]
     offers: Holding[tuple[ImportRow, ...]]
+    filing: Filing
+    files_in_hand: Holding[KeptFile]
+    public_address: str
 
     def draw_token(self) -> str:
         return encode(self.randomness.token(TOKEN_BYTES))
@@ -124,6 +130,7 @@ class Visit:
         self.ui = _language(request)
         self.is_large = request.cookies.get(TYPE) == "large"
         self.new_form_mark = ""
+        self.arrived: Arrived | None = None
 
     # --- what was asked ----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from node.ports.crediting import Kept, Shelf
+from node.ports.files import FileRow
 
 Role = Literal["learner", "contributor", "reviewer", "registrar", "operator", "auditor"]
 ROLES: tuple[Role, ...] = Role.__args__  # type: ignore[attr-defined]  # typing offers no other way
@@ -124,6 +125,8 @@ class PeopleShelves(Protocol):
     def uploads(self) -> Shelf[UploadRow]: ...
     @property
     def foreign(self) -> Shelf[ForeignRow]: ...
+    @property
+    def files(self) -> Shelf[FileRow]: ...
 
 
 class Provider(Protocol):

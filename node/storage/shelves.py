@@ -11,6 +11,7 @@ import msgspec
 
 from node.ports import crediting, people
 from node.ports.crediting import Kept, LearnerRow
+from node.ports.files import FileRow
 from node.storage.rows import Document, Tables, by_width, padded
 
 D = TypeVar("D", bound=Kept)
@@ -76,6 +77,7 @@ SESSIONS: Final = Kind("session", people.SessionRow)
 DOINGS: Final = Kind("doing", people.DoingRow)
 UPLOADS: Final = Kind("upload", people.UploadRow)
 FOREIGN: Final = Kind("foreign", people.ForeignRow)
+FILES: Final = Kind("file", FileRow)
 
 
 class StoredShelf(Generic[D]):
@@ -186,3 +188,4 @@ class StoredPeople:
         self.doings = StoredShelf(tables, DOINGS)
         self.uploads = StoredShelf(tables, UPLOADS)
         self.foreign = StoredShelf(tables, FOREIGN)
+        self.files = StoredShelf(tables, FILES)
