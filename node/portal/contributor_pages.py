@@ -97,7 +97,11 @@ async def own_resource(visit: Visit) -> ResourceRow:
 async def progress(visit: Visit) -> Response:
     row = await own_resource(visit)
     _, file = await offer_files.files_of(visit, row)
-    told = {"file": file, "is_near_only": not visit.behind.public_address, "size_of": offer_files.size_of}
+    told: dict[str, Any] = {
+        "file": file,
+        "is_near_only": not visit.behind.public_address,
+        "size_of": offer_files.size_of,
+    }
     saves = offer_files.path_of(row.id, file.state) if file else ""
     return visit.page("contribution.html", row=row, criteria=CRITERIA, done=visit.query("done"), saves=saves, **told)
 

@@ -35,7 +35,7 @@ class FileUnknown(NotFound):
 class FileLost(Unavailable):
     code = "LLN-1674"
     zh = "文件暂时取不到：它不在本节点的 files 目录里，可能没有随备份一起恢复。请联系系统管理员。"
-    en = "The file cannot be had for now: it is not in the node's files folder, perhaps since a restore. Ask an operator."
+    en = "The file cannot be had for now: it is not in the folder files/, perhaps since a restore. Ask an operator."
 
 
 async def hand_out(visit: Visit) -> Response:

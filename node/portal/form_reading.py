@@ -1,6 +1,6 @@
 """A form with a file, read as it comes in: texts in memory, within bounds, the file to disk piece by piece.
 
-What lives here: taking a multipart body apart (RFC 7578). What must not: what is done with its fields, or with the file.
+What lives here: taking a multipart body apart (RFC 7578). What must not: what is done with any of it.
 
 A file that is too large, that nobody may send, or that finds no room is read to its end and forgotten, so that whoever
 sent it gets a page with what they typed and the reason, and not a connection that breaks.

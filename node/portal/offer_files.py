@@ -75,7 +75,7 @@ def path_of(resource_id: str, digest: str) -> str:
 
 
 def location_of(visit: Visit, resource_id: str, digest: str) -> str:
-    """Where everybody opens the file; "" while this node has no address that others can open, rather than a wrong one."""
+    """Where everybody opens the file; "" while others can open no address of ours: better none than a wrong one."""
     public = visit.behind.public_address
     return f"{public}{path_of(resource_id, digest)}" if public else ""
 

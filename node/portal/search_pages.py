@@ -280,7 +280,7 @@ def _resource_page(
     href, host = web_address(it.location)
     saves = path_of(it.id, file.state) if file else ""
     linked = linked_data(it, href, file)
-    told = {"own": own, "review": review, "hit": hit, "file": file, "saves": saves, "size_of": size_of}
+    told: dict[str, Any] = {"own": own, "review": review, "hit": hit, "file": file, "saves": saves, "size_of": size_of}
     return visit.page("resource.html", node=node, href=href, host=host, linked=linked, **told)
 
 

@@ -46,7 +46,7 @@ class FilesOfTheDay(InvalidInput):
 class FilesFull(Unavailable):
     code = "LLN-1673"
     zh = "本节点存放文件的空间已满，文件没有收下，其他内容都在。请改填链接，或请系统管理员腾出空间。"
-    en = "There is no room for more files here; this one was not kept, all else is there. Give a link, or ask an operator."
+    en = "There is no room for more files; this one was not kept, all else is there. Give a link, or ask an operator."
 
 
 class FileLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -137,7 +137,16 @@ async def send(page: Page) -> None:
 def addresses(made: World) -> list[tuple[str, str, str]]:
     """(name, path, role) of every page that can be looked at."""
     found = [("not-found", "/nowhere", ""), ("error", "/desk?x=1", "learner")]
-    skipped = ("/static/", "/metrics", "/healthz", "/readyz", "/setup/", "/.well-known", "/sign-in/institution")
+    skipped = (
+        "/static/",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/setup/",
+        "/.well-known",
+        "/sign-in/institution",
+        "/file/",
+    )
     for page in PAGES:
         if page.methods != ("GET",) or page.path.startswith(skipped) or page.path.endswith((".json", ".csv", ".xlsx")):
             continue

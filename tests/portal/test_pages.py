@@ -23,7 +23,7 @@ DRAWN = [
     page
     for page in GETS
     if not page.path.endswith((".json", ".csv", ".xlsx"))
-    and not page.path.startswith(("/static", "/healthz", "/readyz", "/metrics", "/setup", "/.well-known"))
+    and not page.path.startswith(("/static", "/healthz", "/readyz", "/metrics", "/setup", "/.well-known", "/file"))
     and not page.path.startswith("/sign-in/institution")
 ]
 REFERENCES = re.compile(

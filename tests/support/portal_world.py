@@ -99,6 +99,7 @@ class World:
     upload: str = ""
     kept: str = ""
     completion: str = ""
+    file: str = ""
     cases: list[str] = field(default_factory=list)
     people: dict[str, SignedIn] = field(default_factory=dict)
 
@@ -115,6 +116,8 @@ class World:
         filled = pattern.replace("{code}", "LLN-110").replace("{node}", HOME).replace("{id:path}", "phone")
         filled = filled.replace("/below/{name}", f"/below/{SCHOOL}")
         filled = filled.replace("{mark}", "x").replace("{name}", "portal.css").replace("{token}", "nobody")
+        if pattern.startswith("/file/"):
+            return self.file
         if pattern.startswith(("/contribute/", "/review/")):
             return pattern.replace("{id:path}", OFFERED)
         things = {
@@ -131,7 +134,7 @@ class World:
 
 @asynccontextmanager
 async def world(folder):
-    network = Network(folder, Portal(listen="127.0.0.1:0"))
+    network = Network(folder, Portal(listen="127.0.0.1:0", files_per_day=900))
     try:
         await network.found()
         await network.add(HOME, title="嘉善县社区学院")
@@ -268,6 +271,27 @@ async def offer(made: World) -> None:
     )
     rows = [{"row": 1, "resource": msgspec.to_builtins(later)}]
     await made.home.ask("resource.import", rows=rows, author=author, apply=True)
+    await offer_file(made)
+
+
+A_PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+FILE_FORM = {"section": "hobbies_interests", "type": "courseware", "audience": "elder"}
+
+
+async def offer_file(made: World) -> None:
+    """A file that the learner has offered, and that somebody else has let everybody have."""
+    learner = Visitor(made.address, {SESSION: made.people["learner"].token})
+    form = {**FILE_FORM, "title": "越剧唱腔谱例", "description": "十段唱腔的简谱。"}
+    answer = await learner.upload("/contribute/new", A_PDF, "谱例.pdf", form)
+    offered = answer.location.partition("/contribute/of/")[2].partition("?")[0]
+    await approve(made, offered)
+    made.file = f"/file/{(await made.home.ask('resource.show', id=offered)).published.sha256}/{offered}"
+
+
+async def approve(made: World, resource_id: str) -> None:
+    await made.home.ask("resource.review", ids=[resource_id], reviewer="李老师", approve=True, criteria=list(CRITERIA))
+    done = await made.home.ask("resource.publish", ids=[resource_id])
+    assert [one.state for one in done.outcomes] == ["published"], done
 
 
 async def register(home: Live, name="沈小满", number="2026001") -> str:
