@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -150,6 +151,13 @@ class Settings(_Section, frozen=True, kw_only=True):
     limits: Limits = Limits()
     storage: Storage = Storage()
     telemetry: Telemetry = Telemetry()
+
+
+def public_address(portal: Portal) -> str:
+    """The pages' address that others can open; "" where only this machine can, or nobody has set one."""
+    host = urlsplit(portal.address or "").hostname or ""
+    is_near = not host or host == "localhost" or host.endswith(".localhost") or host == "::1" or host.startswith("127.")
+    return "" if is_near else portal.address or ""
 
 
 def read_settings(path: Path) -> Settings:

@@ -44,6 +44,7 @@ from node.host.homes import (
     write_whole,
 )
 from node.host.identity import OwnIdentity
+from node.host.kept_files import DIGEST
 from node.host.key_files import (
     HomeOccupied,
     RestoreMark,
@@ -58,8 +59,12 @@ from node.storage import migrations
 from node.storage.errors import BackupExists, DatabaseBroken, DiskFull, SchemaTooNew
 from node.storage.locks import held_alone
 from node.storage.sqlite_store import open_readonly
+from node.usecases.filing import files_in
 
 DATABASE: Final = "data/node.db"
+FORMAT_WITH_FILES: Final = 2
+"""What the manifest says where files that people offered are in the backup: programs that know none refuse it."""
+FILES: Final = "files/"
 _PRIVATE: Final = ("keys/ca.key", "keys/node.key", "keys/sealing.key")
 _SHOWN: Final = ("config.toml", "trust/continues.json", "trust/former.json", "trust/chain.pem", "trust/root.pem")
 _ORDER: Final = (*_PRIVATE, *_SHOWN, DATABASE)
@@ -68,10 +73,10 @@ _ORDER: Final = (*_PRIVATE, *_SHOWN, DATABASE)
 
 class BackupByServer(NotAllowed):
     code = "LLN-1471"
-    zh = "本节点的数据在 PostgreSQL 中：请用 pg_dump 备份数据库，并另外妥善保存 config.toml、keys 和 trust 目录。"
-    en = (
-        "This node's data are in PostgreSQL: back them up with pg_dump, and keep config.toml, keys/ and trust/ as well."
+    zh = (
+        "本节点的数据在 PostgreSQL 中：请用 pg_dump 备份数据库，并另外妥善保存 config.toml、keys、trust 和 files 目录。"
     )
+    en = "This node's data are in PostgreSQL: back them up with pg_dump, and keep config.toml, keys/, trust/, files/, too."
 
 
 class DatabaseInPlace(Conflict):
@@ -181,13 +186,19 @@ async def _survey(
         if faults:
             raise DatabaseBroken(str(home.database), faults[0])
         counts, logs = await readings.read(_facts)
+        digests = await readings.read(_digests)
     sources = {path: home.path / path for path in (*_PRIVATE, *_SHOWN)} | {DATABASE: copy}
     told = [
         (member_of(path, source, is_private=path not in _SHOWN), source)
         for path, source in sources.items()
         if source.exists()
     ]
+    files = _offered(home, digests)
+    told += files
+    if digests:
+        counts |= {"files": len(files), "files_missing": len(digests) - len(files)}
     manifest = Manifest(
+        format=FORMAT_WITH_FILES if files else FORMAT,
         name=identity.name,
         root=identity.root,
         key=identity.did,
@@ -198,6 +209,23 @@ async def _survey(
         members=tuple(member for member, _ in told),
     )
     return manifest, told
+
+
+def _digests(tx: Transaction) -> tuple[str, ...]:
+    return tuple(sorted({row.state for row in files_in(tx)}))
+
+
+def _offered(home: Home, digests: tuple[str, ...]) -> list[tuple[Member, Path]]:
+    """The files that rows refer to, each still what its name says; what is not is left out, and counted as missing."""
+    found = []
+    for digest in digests:
+        source = home.files / digest
+        if not source.is_file():  # withdrawn and swept since the copy of the database, or lost
+            continue
+        member = member_of(f"{FILES}{digest}", source, is_private=True)
+        if member.sha256 == digest:
+            found.append((member, source))
+    return found
 
 
 def _facts(tx: Transaction) -> tuple[dict[str, int], tuple[LogTold, ...]]:
@@ -274,8 +302,8 @@ def _read_manifest(archive: Archive) -> Manifest:
     try:
         found = msgspec.json.decode(unverified, type=dict[str, msgspec.Raw])
         made_as = msgspec.json.decode(found.get("format", b"0"), type=int)
-        if made_as > FORMAT:
-            raise BackupTooNew("backup", f"format {made_as}, this program reads {FORMAT}")
+        if made_as > FORMAT_WITH_FILES:
+            raise BackupTooNew("backup", f"format {made_as}, this program reads {FORMAT_WITH_FILES}")
         manifest = msgspec.json.decode(unverified, type=Manifest)
         archive.verify(NodeKey.parse(manifest.key))
     except (msgspec.MsgspecError, LlnError) as error:
@@ -283,7 +311,9 @@ def _read_manifest(archive: Archive) -> Manifest:
             raise
         raise BackupDamaged("manifest", str(error)[:200]) from error
     paths = [member.path for member in manifest.members]
-    if len(set(paths)) != len(paths) or not set(paths) <= set(_ORDER) or DATABASE not in paths:
+    others = [member for member in manifest.members if member.path not in _ORDER]
+    is_known = all(DIGEST.match(one.sha256) and one.path == f"{FILES}{one.sha256}" for one in others)
+    if len(set(paths)) != len(paths) or not is_known or DATABASE not in paths:
         raise BackupDamaged("manifest", f"members {', '.join(paths)[:200]}")
     if manifest.schema > len(migrations.for_sqlite()):
         raise SchemaTooNew("backup", f"schema {manifest.schema}, this program knows {len(migrations.for_sqlite())}")
@@ -319,7 +349,10 @@ def _put_in_place(home: Home, manifest: Manifest, staged: dict[str, Path]) -> No
         (home.path / left).unlink(missing_ok=True)
     shutil.rmtree(home.index, ignore_errors=True)
     home.index.mkdir(mode=0o700)
-    for path in _ORDER:
+    files = sorted(path for path in staged if path not in _ORDER)
+    if files:
+        home.files.mkdir(mode=0o700, exist_ok=True)
+    for path in (*files, *_ORDER):
         place = home.path / path
         if path not in staged or place.exists():
             continue

@@ -120,6 +120,7 @@ async def erase(visit: Visit) -> Response:
     if not told.erased:
         return visit.page("erase.html", told=told, was_wrong=bool(visit.text("word")))
     await visit.behind.staffing.leave(visit.signed_in)
+    await visit.behind.filing.let_go(visit.signed_in)
     response = RedirectResponse("/goodbye", status_code=303)
     visit.set_cookie(response, SESSION, "", 0)
     return visit.finish(response)

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from config.settings import Portal
+from config.settings import Portal, public_address
 from federation.budgets import Budgets, per_minute
 from federation.directory import NodeDescription
 from federation.errors import Unavailable
 from federation.short_ids import encode
 from node.desk import CreditSheet
-from node.portal.border import BODY_BYTES_MAX, App, Border, is_loopback
+from node.portal.border import BODY_BYTES_MAX, App, Border
 from node.portal.holding import Holding
 from node.portal.site import build_site, file_paths
 from node.portal.visits import TOKEN_BYTES, Behind
@@ -146,12 +146,6 @@ class PortalServer:
 
     def close(self) -> None:
         self._socket.close()
-
-
-def public_address(settings: Portal) -> str:
-    """The address that others can open; "" where only this machine can, or nobody has set one."""
-    host = urlsplit(settings.address or "").hostname or ""
-    return settings.address or "" if host and host != "localhost" and not is_loopback(host) else ""
 
 
 def _draw_by(randomness: Randomness) -> Callable[[], str]:

@@ -188,6 +188,10 @@ class ResourceRows(Protocol):
 
     def put(self, rows: Sequence[ResourceRow]) -> None: ...
 
+    def drop(self, resource_id: str) -> None:
+        """One that was never published; harmless where there is none."""
+        ...
+
 
 class AnswerRows(Protocol):
     def get(self, caller: NodeName, operation_id: str) -> KeptAnswer | None: ...

@@ -102,6 +102,7 @@ RESOURCE_BY_WIDTH: Final = by_width(RESOURCE_SOME)
 RESOURCE_LIST: Final = "SELECT document FROM resource WHERE id > ? ORDER BY id LIMIT ?"
 RESOURCE_IN_STATE: Final = "SELECT document FROM resource WHERE state = ? AND id > ? ORDER BY id LIMIT ?"
 RESOURCE_OF: Final = "SELECT document FROM resource WHERE author = ? AND id > ? ORDER BY id LIMIT ?"
+RESOURCE_DROP: Final = "DELETE FROM resource WHERE id = ?"
 RESOURCE_COUNTS: Final = "SELECT state, count(*) FROM resource GROUP BY state"
 RESOURCE_IN_FORCE: Final = "SELECT log_index FROM resource WHERE log_index >= ? AND log_index < ?"
 RESOURCE_PUT: Final = (
@@ -193,6 +194,9 @@ class StoredResources:
     def put(self, rows: Sequence[ResourceRow]) -> None:
         for row in rows:
             self._tables.put_off(RESOURCE_PUT, (row.id, row.state, row.log_index, row.author, _encode(row)))
+
+    def drop(self, resource_id: str) -> None:
+        self._tables.write(RESOURCE_DROP, (resource_id,))
 
 
 class StoredAnswers:

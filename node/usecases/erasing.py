@@ -14,9 +14,10 @@ import msgspec
 
 from federation.errors import Conflict, Unavailable
 from node.desk.learners import EraseAsked, KeptRecord, LearnerErased
-from node.ports import Clock, Store, Transaction
+from node.ports import Clock, ResourceRow, Store, Transaction
 from node.ports.crediting import LearnerRow, RecordRow
 from node.usecases.disclosing import LearnerUnknown, rows_of
+from node.usecases.noting import offers_of
 from node.usecases.recording import china_date
 
 BASIS_ZH: Final = (
@@ -31,6 +32,7 @@ BASIS_EN: Final = (
 )
 
 
+_UNPUBLISHED: Final = ("pending", "returned", "reviewed")
 SETTLED: Final = frozenset(("previewed", "converted", "refused", "cancelled"))
 """States of a request in which nobody waits for anything any more; its learner may be erased."""
 
@@ -78,6 +80,7 @@ class Erasing:
     def _told(self, tx: Transaction, account: LearnerRow, *, erased: bool) -> LearnerErased:
         records = list(rows_of(tx.credits.records, account.id))
         gone = {"account": int(account.state != "erased"), "record": sum(not record.is_own for record in records)}
+        gone["offer"] = len(_unpublished(tx, account.id))
         gone |= {kind: len(list(rows_of(shelf, account.id))) for kind, shelf in _going(tx).items()}
         return LearnerErased(
             erased=erased,
@@ -126,6 +129,8 @@ def _erase(tx: Transaction, account: LearnerRow, now_ms: int) -> None:
     for shelf in _going(tx).values():
         for row in list(rows_of(shelf, account.id)):
             shelf.drop(row.id)
+    for row in _unpublished(tx, account.id):
+        _drop_offer(tx, row, now_ms)
     for record in list(rows_of(tx.credits.records, account.id)):
         if record.is_own:
             tx.credits.records.put([msgspec.structs.replace(record, owner=subjects.get(record.issuer, ""), note="")])
@@ -134,6 +139,27 @@ def _erase(tx: Transaction, account: LearnerRow, now_ms: int) -> None:
     if account.state != "erased":
         tx.credits.learners.drop(account.id)  # first, so that not even the lengths of the former values stay
         tx.credits.learners.put([_blank(account, now_ms)])
+
+
+def _unpublished(tx: Transaction, learner: str) -> list[ResourceRow]:
+    """What a learner has offered and is not, or not so, in the catalogue."""
+    return [row for row in offers_of(tx, learner) if row.state in _UNPUBLISHED]
+
+
+def _drop_offer(tx: Transaction, row: ResourceRow, now_ms: int) -> None:
+    """What was never published goes, with the row of its file, and the file with the next sweep; of what was, the
+    version in the catalogue stays.
+    """
+    for file in tx.people.files.of(row.id):
+        if row.published is None or file.state != row.published.sha256:
+            tx.people.files.drop(file.id)
+    if row.published is None:
+        tx.resources.drop(row.id)
+        return
+    shown = msgspec.structs.replace(
+        row, resource=row.published, state="published", review=None, remark="", updated_at_ms=now_ms
+    )
+    tx.resources.put([shown])
 
 
 def _drop_record(tx: Transaction, record: RecordRow) -> None:

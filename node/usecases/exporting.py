@@ -12,9 +12,10 @@ from typing import Final
 import msgspec
 
 from node.desk.learners import LearnerExport, LearnerNamed
-from node.ports import Clock, Store, Transaction
+from node.ports import Clock, ResourceRow, Store, Transaction
 from node.ports.crediting import LearnerRow, MoveRow, RecordRow, RequestRow
 from node.usecases.disclosing import LearnerUnknown, consent_in, rows_of, shown
+from node.usecases.noting import offers_of
 
 Format = Callable[[LearnerRow, Sequence[RecordRow]], Mapping[str, bytes]]
 """The files, by path, that one more format makes of an account and its records."""
@@ -51,6 +52,7 @@ class Exporting:
             "disclosures.json": _json(list(rows_of(tx.credits.disclosures, learner))),
             "proofs.json": _json(list(rows_of(tx.credits.proofs, learner))),
             "completions.json": _json(list(rows_of(tx.credits.completions, learner))),
+            "offers.json": _json([_offer(tx, row) for row in offers_of(tx, learner)]),
             "moves.json": _json(list(map(_move, rows_of(tx.credits.moves, learner)))),
             "requests.json": _json(list(map(_request, rows_of(tx.credits.requests, learner)))),
         }
@@ -58,6 +60,12 @@ class Exporting:
         for form in self._formats:
             files |= form(account, records)
         return files
+
+
+def _offer(tx: Transaction, row: ResourceRow) -> dict[str, object]:
+    """A resource that the learner has offered, with its files by name and digest; the files are theirs already."""
+    told: dict[str, object] = msgspec.to_builtins(row)
+    return told | {"files": [msgspec.to_builtins(one) for one in tx.people.files.of(row.id)]}
 
 
 def _without_document(record: RecordRow) -> dict[str, object]:
@@ -117,6 +125,8 @@ proofs.json        学习成果证明的编号
                    codes of proofs of learning outcomes
 completions.json   您自己说已经学完的资源，以及怎样处理的
                    what you said you have finished, and what came of it
+offers.json        您提供过的资源，及其文件的名称和校验值
+                   what you have offered, and its files by name and hash
 moves.json         账户在节点之间的迁移
                    moves of the account between nodes
 requests.json      您提出的转换申请，以及对方的答复

@@ -9,7 +9,6 @@ version refers to. Both are orphans, nobody can open them, and the sweep at the 
 """
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +74,7 @@ class Filing:
         self._folder = folder
         self.limits = limits
         self._budgets = Budgets(Allowance(per_second=limits.per_day / _DAY_S, burst=float(limits.per_day)))
-        self._in_hand: dict[str, int] = {}
+        self._in_hand: dict[str, tuple[int, str]] = {}
         self._one = asyncio.Lock()
 
     @property
@@ -103,7 +102,7 @@ class Filing:
                     raise FilesFull("files", f"{len(held)} files")
                 if not self._budgets.spend(person.id, now_ms):
                     raise FilesOfTheDay(str(self.limits.per_day))
-            self._in_hand[digest] = now_ms
+            self._in_hand[digest] = now_ms, person.id
             await self._folder.keep(staged, digest)
         return KeptFile(digest=digest, bytes=staged.size, name=name, media_type=media_type)
 
@@ -126,7 +125,7 @@ class Filing:
             tx.people.files.put([row])
             tx.people.doings.put([done])
 
-        self._in_hand[file.digest] = now_ms
+        self._in_hand[file.digest] = now_ms, person.id
         await self._store.write(unit)
 
     async def of(self, resource_id: str, digest: str | None) -> FileRow | None:
@@ -149,7 +148,7 @@ class Filing:
     async def sweep(self) -> Swept:
         """Remove rows that no version refers to, and files without a row, but for what somebody has in hand."""
         async with self._one:
-            self._let_go()
+            self._forget_old()
             spared = frozenset(self._in_hand)
             kept, dropped = await self._store.write(lambda tx: _sweep_rows(tx, spared))
             there = await self._folder.sizes()
@@ -159,14 +158,14 @@ class Filing:
                 await self._noting.note(None, "remove_files", about=f"{len(orphans)}")
         return Swept(rows=dropped, files=len(orphans), missing=tuple(sorted(kept - there.keys())))
 
-    def let_go(self, digests: Iterable[str]) -> None:
-        """Nobody needs these any more: whoever offered them has gone."""
-        for digest in digests:
-            self._in_hand.pop(digest, None)
+    async def let_go(self, person: PersonRow) -> Swept:
+        """Somebody leaves: what they have in hand is not wanted any more, and what is nobody's goes at once."""
+        self._in_hand = {digest: one for digest, one in self._in_hand.items() if one[1] != person.id}
+        return await self.sweep()
 
-    def _let_go(self) -> None:
+    def _forget_old(self) -> None:
         over_ms = self._clock.now_ms() - IN_HAND_MS
-        self._in_hand = {digest: at_ms for digest, at_ms in self._in_hand.items() if at_ms > over_ms}
+        self._in_hand = {digest: one for digest, one in self._in_hand.items() if one[0] > over_ms}
 
 
 def files_in(tx: Transaction) -> list[FileRow]:

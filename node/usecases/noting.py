@@ -1,4 +1,5 @@
-"""Noting who did what at the pages, and finding people by their login: shared by what deals with people.
+"""Noting who did what at the pages, and finding people by their login: and what they have offered: shared by what
+deals with people.
 
 What lives here: rows of the audit trail, marks of secrets, logins as they are compared. What must not: a decision, or a
 secret itself.
@@ -9,9 +10,10 @@ from hashlib import sha256
 from typing import Final
 
 from federation.errors import NotFound
-from node.ports import Clock, Randomness, Store, Transaction
+from node.ports import Clock, Randomness, ResourceRow, Store, Transaction
 from node.ports.people import DoingRow, PersonRow
 
+_PERSONS_MAX: Final = 1_000_000
 _TIMES_END: Final = 10**15
 _MISREAD: Final = str.maketrans("OIL", "011", " -_")
 
@@ -69,6 +71,18 @@ def fold_code(text: str) -> str:
 def by_login(tx: Transaction, folded: str) -> PersonRow | None:
     found = [one for one in tx.people.persons.of(folded, limit=2) if one.state != "closed"]
     return found[0] if found else None
+
+
+def offers_of(tx: Transaction, learner: str) -> list[ResourceRow]:
+    """Every resource that whoever signs in with a learner's account has submitted last."""
+    found: list[ResourceRow] = []
+    persons = [one for one in tx.people.persons.all(limit=_PERSONS_MAX) if one.learner == learner]
+    for author in sorted({one.known_as for one in persons}):
+        after = ""
+        while page := tx.resources.of(author, after, 1_000):
+            found += page
+            after = page[-1].id
+    return found
 
 
 def known(tx: Transaction, person_id: str) -> PersonRow:

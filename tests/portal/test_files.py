@@ -12,6 +12,8 @@ import pytest
 import pytest_asyncio
 
 from federation.catalogue import CRITERIA
+from node.backups import back_up_home, restore_home
+from node.checking import check_home
 from node.host.kept_files import KeptFiles
 from node.portal.visits import SESSION
 from node.usecases.filing import FileLimits, FilesOfTheDay, Filing
@@ -161,9 +163,9 @@ async def test_after_withdrawal_it_is_gone_and_the_sweep_takes_it_off_the_disk(m
     for role in ("", "learner", "reviewer"):
         assert (await visitor_of(role).get(path)).status == 404
     place, filing = made.home.node.home.files / path.split("/")[2], made.home.node.filing
-    filing.let_go([place.name])
-    assert place.exists()
     await filing.sweep()
+    assert place.exists(), "it is in somebody's hand still"
+    await filing.let_go(made.people["learner"].person)
     assert not place.exists()
     kept = made.home.node.home.files / made.file.split("/")[2]
     assert kept.exists()
@@ -403,3 +405,70 @@ async def test_a_stop_at_any_step_leaves_orphans_that_the_next_start_removes(mad
     running.cancel()
     assert await after.of("nowhere", without_version.digest) is None
     assert (await visitor_of().get(made.file)).status == 200
+
+
+async def test_whoever_leaves_takes_along_what_was_not_published(made, visitor_of):
+    node = made.home.node
+    there = await made.home.ask(
+        "learner.register", written={"name": "走了", "student_number": "F-9", "birth_date": "1960-01-01"}
+    )
+    _, token = await node.staffing.invite("leaving", "走了", ("learner",), learner=there.id)
+    set_up = await node.staffing.set_up(token, login="leaving", name="走了", password=PASSWORD)
+    visitor = Visitor(made.address, {SESSION: (await node.signing_in.begin(set_up.person, "sign_in")).token})
+    shown, shown_path = await offered(visitor, "留下的", a_pdf("stays"))
+    await approve(made, shown)
+    changed = await visitor.upload(
+        f"/contribute/correct/{shown}", a_pdf("draft"), "b.pdf", {**FILE_FORM, "title": "改"}
+    )
+    assert changed.status == 303
+    waiting, path = await offered(visitor, "带走的", a_pdf("goes"))
+    exported = await made.home.ask("learner.export", learner=there.id)
+    with zipfile.ZipFile(io.BytesIO(exported.archive)) as archive:
+        assert path.split("/")[2].encode() in archive.read("offers.json")
+    told = await visitor.post("/my/data/erase", page="/my/data")
+    assert "未入库的资源和文件：2" in told.text
+    gone = await visitor.post("/my/data/erase", {"word": "注销"}, page="/my/data")
+    assert gone.location == "/goodbye", gone.text
+    names = {one.name for one in node.home.files.iterdir()}
+    drafts = {path.split("/")[2], hashlib.sha256(a_pdf("draft")).hexdigest()}
+    assert not names & drafts
+    listed = {row.id: row.state for row in (await made.home.ask("resource.list", limit=1_000)).rows}
+    assert (waiting in listed, listed[shown]) == (False, "published")
+    assert (await visitor_of().get(shown_path)).status == 200
+
+
+async def test_a_backup_brings_files_back_and_a_check_names_those_that_are_missing(made, tmp_path):
+    home, digest = made.home.node.home, made.file.split("/")[2]
+    await made.home.node.filing.sweep()
+    told = await back_up_home(home.path, tmp_path / "home.backup", "a phrase of many words")
+    assert told.counts["files"] >= 1
+    assert told.counts["files_missing"] == 0
+    restored = tmp_path / "restored"
+    await asyncio.to_thread(restore_home, restored, tmp_path / "home.backup", lambda: "a phrase of many words")
+    assert (restored / "files" / digest).read_bytes() == A_PDF
+    assert (restored / "files" / digest).stat().st_mode & 0o777 == 0o600
+    assert await severities(restored) == ["good", "notice"]
+    (restored / "files" / digest).unlink()
+    assert await severities(restored) == ["fault", "notice"]
+
+
+async def severities(home):
+    found = []
+    async for one in check_home(home):
+        if one.step == "files":
+            found.append(one.severity)
+        if one.step == "certificate":
+            break
+    return found
+
+
+async def test_a_damaged_or_missing_file_is_left_out_of_a_backup_and_counted(made, visitor_of, tmp_path):
+    _, path = await offered(visitor_of("contributor"), "坏了的", a_pdf("damaged"))
+    place = made.home.node.home.files / path.split("/")[2]
+    place.write_bytes(b"something else")
+    told = await back_up_home(made.home.node.home.path, tmp_path / "home.backup", None)
+    assert told.counts["files_missing"] == 1
+    place.unlink()
+    lost = await visitor_of("reviewer").get(path)
+    assert (lost.status, "LLN-1674" in lost.text) == (503, True)
+    place.write_bytes(a_pdf("damaged"))

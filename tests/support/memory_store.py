@@ -164,6 +164,9 @@ class _ResourceRows(_Rows):
     def put(self, rows):
         self._changing().resources.update({row.id: row for row in rows})
 
+    def drop(self, resource_id):
+        self._changing().resources.pop(resource_id, None)
+
 
 class _AnswerRows(_Rows):
     def get(self, caller, operation_id):
