@@ -76,7 +76,7 @@ class BackupByServer(NotAllowed):
     zh = (
         "本节点的数据在 PostgreSQL 中：请用 pg_dump 备份数据库，并另外妥善保存 config.toml、keys、trust 和 files 目录。"
     )
-    en = "This node's data are in PostgreSQL: back them up with pg_dump, and keep config.toml, keys/, trust/, files/, too."
+    en = "This node's data are in PostgreSQL: back them up with pg_dump, and keep config.toml, keys/, trust/, files/."
 
 
 class DatabaseInPlace(Conflict):
