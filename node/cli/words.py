@@ -187,6 +187,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "caught up": ("备份之后签发的内容已核对补齐", "What was said since the backup has been taken back"),
     "invites": ("邀请", "invites"),
     "standings": ("下级记录", "standings"),
+    "files": ("资源文件", "offered files"),
+    "files_missing": ("缺少的资源文件", "offered files missing"),
     "last backup": ("上次备份", "last backup"),
     "founded": ("网络已建立", "The network is founded"),
     "joined": ("已入网", "Joined"),

@@ -37,7 +37,7 @@ async def chosen(visit: Visit) -> Chosen:
     arrived, held = visit.arrived, visit.text("held")
     if arrived is not None:
         return await _taken(visit, arrived)
-    if not held:
+    if not held or visit.text("without_file"):
         return Chosen()
     kept = visit.behind.files_in_hand.get(held, visit.signed_in.id, visit.now_ms)
     return Chosen(file=kept, held=held) if kept else Chosen(problem=visit.say("give.file_forgotten"))

@@ -168,7 +168,7 @@ async def test_a_manifest_that_the_node_did_not_sign_is_not_believed(home, tmp_p
         ({}, (), ("../../etc/passwd",)),
     ):
         refused(BackupDamaged, tmp_path / "x", rewritten(good, evil, change, drop=drop, add=add))
-    refused(BackupTooNew, tmp_path / "x", rewritten(good, evil, {"format": 2}))
+    refused(BackupTooNew, tmp_path / "x", rewritten(good, evil, {"format": 3}))
 
 
 async def test_what_is_no_backup_is_told_so(home, tmp_path):
