@@ -207,7 +207,7 @@ def _typed_before(row: ResourceRow | None, file: FileRow | None) -> dict[str, An
         "title": it.title.zh or it.title.en,
         "section": it.section,
         "description": it.description.zh or it.description.en,
-        "location": "" if file else it.location,
+        "location": "" if file or offer_files.was_file(it) else it.location,
         "type": it.type,
         "hours": "" if it.hours is None else str(it.hours),
         "licence": it.licence,
@@ -247,7 +247,7 @@ def _described(visit: Visit, row: ResourceRow | None, file: FileRow | None, new:
     if digest is not None:
         fields.setdefault("id", offer_files.id_for(visit.signed_in.id, digest))
         fields |= {"sha256": digest, "location": offer_files.location_of(visit, fields["id"], digest)}
-    elif file is not None:
+    elif row is not None and (file is not None or offer_files.was_file(row.resource)):
         fields["sha256"] = None
     return fields
 

@@ -80,6 +80,12 @@ def location_of(visit: Visit, resource_id: str, digest: str) -> str:
     return f"{public}{path_of(resource_id, digest)}" if public else ""
 
 
+def was_file(resource: Resource) -> bool:
+    """Whether a version had a file of this node's, which may be gone: after a withdrawal its link leads nowhere."""
+    digest = resource.sha256
+    return bool(digest) and (not resource.location or f"/file/{digest}/" in resource.location)
+
+
 async def file_of(visit: Visit, resource: Resource | None) -> FileRow | None:
     """The file of one version of a resource of ours."""
     return None if resource is None else await visit.behind.filing.of(resource.id, resource.sha256)

@@ -120,6 +120,9 @@ async def test_after_withdrawal_it_is_gone_and_the_sweep_takes_it_off_the_disk(m
     assert not place.exists()
     kept = made.home.node.home.files / made.file.split("/")[2]
     assert kept.exists()
+    again = await visitor_of("learner").post(f"/contribute/correct/{resource_id}", {**FILE_FORM, "title": "重新提供"})
+    assert again.status == 303, again.text
+    assert (await made.home.ask("resource.show", id=resource_id)).resource.sha256 is None
 
 
 async def test_a_replaced_file_is_there_until_the_new_one_is_approved(made, visitor_of):
