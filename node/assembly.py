@@ -10,6 +10,7 @@ from functools import cached_property
 
 import msgspec
 
+from config.settings import public_address
 from node.bank import Bank
 from node.bank_parts import Knowing
 from node.desk import CreditSheet
@@ -284,6 +285,7 @@ class Node(Parts):
             refused=lambda: self.refusals,
             trouble=lambda: self.indexing.trouble,
             backed_up_at_ms=lambda: last_backup_ms(self.home),
+            files=lambda: self.filing.findings(has_address=bool(public_address(self.settings.portal))),
             software_version=SOFTWARE_VERSION,
             limits=msgspec.to_builtins(self.settings.limits),
         )

@@ -20,12 +20,11 @@ from node.host.homes import Home, last_backup_ms
 from node.host.identity import OwnIdentity
 from node.host.kept_files import sizes_in
 from node.host.key_files import key_faults, open_identity
-from node.ports import Transaction
 from node.rpc.peers import GrpcPeers
 from node.rpc.reaching import reach
 from node.storage.errors import DatabaseMissing
 from node.storage.opening import open_to_look
-from node.usecases.filing import files_in
+from node.usecases.filing import file_findings, wanted_files
 from node.usecases.inspecting import backup_finding
 
 DAY_MS: Final = 86_400_000
@@ -68,7 +67,7 @@ async def _database(home: Home, identity: OwnIdentity, postgres: str | None, por
         async with open_to_look(home.database, own_node=identity.name, postgres=postgres) as store:
             faults = await store.faults()
             logs = await store.read(lambda tx: tuple(tx.logs.all()))
-            wanted = await store.read(_digests)
+            wanted = await store.read(wanted_files)
     except LlnError as error:
         yield _from_error("database", error, f'ls -l "{home.data}"')
         return
@@ -87,41 +86,8 @@ async def _database(home: Home, identity: OwnIdentity, postgres: str | None, por
             f"数据库完好，{len(logs)} 份日志共 {entries} 条",
             f"The database is sound: {len(logs)} logs, {entries} entries",
         )
-    if wanted:
-        yield _files(home, wanted)
-        if not public_address(portal):
-            yield _UNREACHABLE_FILES
-
-
-def _digests(tx: Transaction) -> frozenset[str]:
-    return frozenset(row.state for row in files_in(tx))
-
-
-def _files(home: Home, wanted: frozenset[str]) -> Finding:
-    """Whether every file that people offered is there; what is there and nobody's, the node removes by itself."""
-    there = sizes_in(home.files)
-    missing = len(wanted - there.keys())
-    megabytes = sum(there.values()) // 10**6
-    if not missing:
-        return _good(
-            "files", f"资源文件 {len(there)} 个，共 {megabytes} MB", f"{len(there)} offered files, {megabytes} MB"
-        )
-    return Finding(
-        step="files",
-        severity="fault",
-        zh=f"缺少 {missing} 个资源文件：请从旧机器或备份把 files 目录拷回来，文件名不要改",
-        en=f"{missing} offered files are missing: copy files/ back from the old machine or a backup, names unchanged",
-        remedy=f'ls "{home.files}"',
-    )
-
-
-_UNREACHABLE_FILES: Final = Finding(
-    step="files",
-    severity="notice",
-    zh="网页没有公开地址，别的单位打不开这里的资源文件",
-    en="The pages have no public address: people elsewhere cannot open the files that are offered here",
-    remedy='portal.address = "https://…"',
-)
+    for finding in file_findings(wanted, sizes_in(home.files), has_address=bool(public_address(portal))):
+        yield finding
 
 
 def _no_database(home: Home) -> Finding:

@@ -9,6 +9,7 @@ version refers to. Both are orphans, nobody can open them, and the sweep at the 
 """
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ import msgspec
 
 from federation.budgets import Allowance, Budgets
 from federation.errors import InvalidInput, Unavailable
+from node.desk import Finding
 from node.ports import Clock, ResourceRow, Store, Transaction
 from node.ports.files import FileFolder, FileRow, KeptFile, Staged, row_id
 from node.ports.people import PersonRow
@@ -145,6 +147,11 @@ class Filing:
             await self.sweep()
             await self._clock.sleep(SWEEP_EVERY_S)
 
+    async def findings(self, *, has_address: bool) -> list[Finding]:
+        """What an operator should know of files; nothing where there are none."""
+        wanted = await self._store.read(wanted_files)
+        return file_findings(wanted, await self._folder.sizes(), has_address=has_address) if wanted else []
+
     async def sweep(self) -> Swept:
         """Remove rows that no version refers to, and files without a row, but for what somebody has in hand."""
         async with self._one:
@@ -166,6 +173,39 @@ class Filing:
     def _forget_old(self) -> None:
         over_ms = self._clock.now_ms() - IN_HAND_MS
         self._in_hand = {digest: one for digest, one in self._in_hand.items() if one[0] > over_ms}
+
+
+def wanted_files(tx: Transaction) -> frozenset[str]:
+    """The digest of every file that a row refers to."""
+    return frozenset(row.state for row in files_in(tx))
+
+
+def file_findings(wanted: frozenset[str], there: Mapping[str, int], *, has_address: bool) -> list[Finding]:
+    """Whether every file is there, and whether others can open them. What is nobody's, the node removes by itself."""
+    if not wanted:
+        return []
+    missing, megabytes = len(wanted - there.keys()), sum(there.values()) // MEGABYTE
+    if missing:
+        first = Finding(
+            step="files",
+            severity="fault",
+            zh=f"缺少 {missing} 个资源文件：请从旧机器或备份把 files 目录拷回来，文件名不要改。",
+            en=f"{missing} offered files are missing: copy files/ back from the old machine or a backup as it is.",
+            remedy="tar -xf BACKUP files",
+        )
+    else:
+        zh, en = f"资源文件 {len(there)} 个，共 {megabytes} MB。", f"{len(there)} offered files, {megabytes} MB."
+        first = Finding(step="files", severity="good", zh=zh, en=en)
+    return [first] if has_address else [first, _NOT_OPEN_TO_OTHERS]
+
+
+_NOT_OPEN_TO_OTHERS: Final = Finding(
+    step="files",
+    severity="notice",
+    zh="网页没有公开地址，别的单位打不开这里的资源文件。",
+    en="The pages have no public address: people elsewhere cannot open the files that are offered here.",
+    remedy='portal.address = "https://…"',
+)
 
 
 def files_in(tx: Transaction) -> list[FileRow]:

@@ -60,6 +60,7 @@ class Inspecting:
         refused: Callable[[], Refused],
         trouble: Callable[[], LlnError | None],
         backed_up_at_ms: Callable[[], int | None],
+        files: Callable[[], Awaitable[Sequence[Finding]]],
         software_version: str,
         limits: Mapping[str, float],
     ) -> None:
@@ -76,6 +77,7 @@ class Inspecting:
         self._refused = refused
         self._trouble = trouble
         self._backed_up_at_ms = backed_up_at_ms
+        self._files = files
         self._software_version = software_version
         self._limits = dict(limits)
         self._started_at_ms = clock.now_ms()
@@ -94,6 +96,7 @@ class Inspecting:
         ]
         backed_up_at_ms = self._backed_up_at_ms()
         findings.append(backup_finding(backed_up_at_ms, self._clock.now_ms()))
+        findings.extend(await self._files())
         findings = [one for one in findings if one.severity != "good"]
         findings.extend(self._trouble_findings())
         findings.extend(self._provisional_findings())

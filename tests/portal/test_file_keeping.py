@@ -153,6 +153,8 @@ async def test_a_damaged_or_missing_file_is_left_out_of_a_backup_and_counted(mad
     told = await back_up_home(made.home.node.home.path, tmp_path / "home.backup", None)
     assert told.counts["files_missing"] == 1
     place.unlink()
+    faults = [one for one in (await made.home.ask("node.status")).findings if one.step == "files"]
+    assert [one.severity for one in faults] == ["fault", "notice"]
     lost = await visitor_of("reviewer").get(path)
     assert (lost.status, "LLN-1674" in lost.text) == (503, True)
     place.write_bytes(a_pdf("damaged"))
