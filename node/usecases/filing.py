@@ -84,15 +84,18 @@ class Filing:
         return self.limits.total_bytes > 0
 
     async def stage(self, person: PersonRow) -> Staged:
-        """Where a file of somebody comes in; raises FilesFull, FilesOfTheDay."""
+        """Where a file of somebody comes in; raises FilesFull, FilesOfTheDay.
+
+        What begins to come counts, whatever becomes of it: else one person could fill the disk with halves.
+        """
         if not self.takes_files or await self._folder.free_bytes() < self.limits.file_bytes + ROOM_LEFT_BYTES:
             raise FilesFull("files", "the disk is nearly full")
-        if self._budgets.is_spent(person.id, self._clock.now_ms()):
+        if not self._budgets.spend(person.id, self._clock.now_ms()):
             raise FilesOfTheDay(str(self.limits.per_day))
         return await self._folder.stage()
 
     async def keep(self, person: PersonRow, staged: Staged, *, name: str, media_type: str) -> KeptFile:
-        """The file is durable when this returns, and nobody's yet. Raises FileTooLarge, FilesFull, FilesOfTheDay."""
+        """The file is durable when this returns, and nobody's yet. Raises FileTooLarge, FilesFull."""
         if staged.size > self.limits.file_bytes:
             raise FileTooLarge(name)
         now_ms = self._clock.now_ms()
@@ -102,8 +105,6 @@ class Filing:
             if digest not in held:
                 if len(held) >= FILES_MAX or sum(held.values()) + staged.size > self.limits.total_bytes:
                     raise FilesFull("files", f"{len(held)} files")
-                if not self._budgets.spend(person.id, now_ms):
-                    raise FilesOfTheDay(str(self.limits.per_day))
             self._in_hand[digest] = now_ms, person.id
             await self._folder.keep(staged, digest)
         return KeptFile(digest=digest, bytes=staged.size, name=name, media_type=media_type)
