@@ -68,6 +68,8 @@ def restore(asking: Asking, file: Path, passphrase_file: Path | None, *, passphr
     else:
         made = datetime.fromtimestamp(restored.backed_up_at_ms / 1_000, tz=UTC).astimezone()
         click.echo(f"{asking.word('restored')}: {restored.name}  {made:%Y-%m-%d %H:%M}  ({asking.home})")
+        if missing := restored.counts.get("files_missing"):
+            click.echo(f"{asking.word('files_missing')}: {missing}", err=True)
     asking.run(catch_up_home(asking.home))
     if not asking.as_json:
         click.echo(f'{asking.word("caught up")}. {asking.word("start it")}: lln --home "{asking.home}" serve')

@@ -102,9 +102,9 @@ class Filing:
         digest = await staged.finish()
         async with self._one:
             held = await self._folder.sizes()
-            if digest not in held:
-                if len(held) >= FILES_MAX or sum(held.values()) + staged.size > self.limits.total_bytes:
-                    raise FilesFull("files", f"{len(held)} files")
+            has_room = len(held) < FILES_MAX and sum(held.values()) + staged.size <= self.limits.total_bytes
+            if digest not in held and not has_room:
+                raise FilesFull("files", f"{len(held)} files")
             self._in_hand[digest] = now_ms, person.id
             await self._folder.keep(staged, digest)
         return KeptFile(digest=digest, bytes=staged.size, name=name, media_type=media_type)
