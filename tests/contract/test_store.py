@@ -253,6 +253,19 @@ async def test_a_read_sees_one_snapshot_whatever_is_committed_meanwhile(store):
     assert await store.read(lambda tx: tx.logs.get(OWN).head.size) == 2
 
 
+async def test_a_resource_that_is_dropped_is_gone_also_in_the_unit_that_drops_it(store):
+    await store.write(lambda tx: tx.resources.put([resource("a"), resource("b")]))
+
+    def unit(tx):
+        tx.resources.put([resource("c")])
+        for one in ("a", "c", "nobody"):
+            tx.resources.drop(one)
+        return [row.id for row in tx.resources.list((), "", 10)]
+
+    assert await store.write(unit) == ["b"]
+    assert await store.read(lambda tx: [row.id for row in tx.resources.list((), "", 10)]) == ["b"]
+
+
 async def test_a_read_may_not_write(store):
     for unit in (
         lambda tx: tx.notes.put("a", b""),
