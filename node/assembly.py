@@ -18,6 +18,7 @@ from node.formats.qr_codes import qr_code
 from node.host.homes import last_backup_ms
 from node.host.kept_files import KeptFiles
 from node.host.passwords import ArgonPasswords
+from node.host.pictures import Pictures
 from node.host.providers import OidcProvider
 from node.inbound import InboundCatalogue, InboundCredits, InboundDirectory, InboundLogs, InboundPost
 from node.intake.uploads import read_upload
@@ -251,6 +252,10 @@ class Node(Parts):
     @cached_property
     def draw_qr(self) -> Callable[[str], str]:
         return lambda content: qr_code(content, "svg").decode()
+
+    @cached_property
+    def codes_in(self) -> Callable[[Callable[[int], Awaitable[bytes]]], Awaitable[tuple[str, ...]]]:
+        return Pictures().codes_in
 
     @cached_property
     def uploading(self) -> Uploading:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from federation.budgets import Allowance, Budgets
 from node.ports import Clock
+from node.ports.machine import PICTURE_BYTES_MAX
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -19,6 +20,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_BYTES_MAX: Final = 2_200_000
+PICTURE_BODY_BYTES_MAX: Final = PICTURE_BYTES_MAX + 200_000
+PICTURE_PATHS: Final = ("/verify",)
+PICTURES_AT_ONCE: Final = 16
 TARGET_BYTES_MAX: Final = 8_192
 CALLS: Final = Allowance(per_second=20.0, burst=200.0)
 POLICY: Final = (
@@ -32,8 +36,8 @@ HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=()"),
 )
+MAY_DO: Final = b"camera=(%s), geolocation=(), microphone=(), payment=()"
 _HOST: Final = re.compile(r"^(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?$")
 
 
@@ -62,6 +66,7 @@ class Border:
         self._budgets = Budgets(CALLS)
         self.answered: Counter[int] = Counter()
         self.seconds = 0.0
+        self._pictures = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -73,14 +78,21 @@ class Border:
                 self.answered[message["status"]] += 1
                 given = message.get("headers", ())
                 own = {name.lower() for name, _ in given}
-                message["headers"] = [*given, *(one for one in self._headers if one[0] not in own)]
+                may_do = MAY_DO % (b"self" if scope["path"] in PICTURE_PATHS else b"")
+                ours = (*self._headers, (b"permissions-policy", may_do))
+                message["headers"] = [*given, *(one for one in ours if one[0] not in own)]
             await send(message)
 
         refusal = self._refusal(scope)
         if refusal is not None:
             await _refuse(told, *refusal)
         else:
-            await self._app(scope, _bounded(receive, self._bytes_max(scope)), told)
+            is_large = _is_picture(scope) and _length(scope) > BODY_BYTES_MAX
+            self._pictures += is_large
+            try:
+                await self._app(scope, _bounded(receive, self._bytes_max(scope)), told)
+            finally:
+                self._pictures -= is_large
         self.seconds += self._clock.monotonic_s() - began_s
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
@@ -92,17 +104,20 @@ class Border:
             )
         if len(scope.get("raw_path", b"")) + len(scope.get("query_string", b"")) > TARGET_BYTES_MAX:
             return 414, "The address is too long. 地址太长。"
-        length = headers.get(b"content-length", b"0").decode("latin-1")
         bytes_max = self._bytes_max(scope)
-        if not length.isdigit() or int(length) > bytes_max:
+        if not 0 <= _length(scope) <= bytes_max:
             told = f"{bytes_max // 1_000_000} MB"
             return 413, f"What was sent is larger than {told}. 提交的内容超过 {told}。"
+        if _is_picture(scope) and _length(scope) > BODY_BYTES_MAX and self._pictures >= PICTURES_AT_ONCE:
+            return 503, "Too many pictures at once; wait a minute. 上传图片的人太多，请过一分钟再试。"
         client = (scope.get("client") or ("", 0))[0]
         if not is_loopback(client) and not self._budgets.spend(client, self._clock.now_ms()):
             return 429, "Too many requests; wait a moment. 请求太多，请稍等片刻。"
         return None
 
     def _bytes_max(self, scope: Scope) -> int:
+        if _is_picture(scope):
+            return PICTURE_BODY_BYTES_MAX
         return self._large_bytes_max if scope["path"].startswith(self._large) else BODY_BYTES_MAX
 
     def _is_known_host(self, host: str) -> bool:
@@ -124,6 +139,18 @@ def is_address(text: str) -> bool:
 
 def is_loopback(text: str) -> bool:
     return is_address(text) and ipaddress.ip_address(text).is_loopback
+
+
+def _length(scope: Scope) -> int:
+    """What a request says of its own length; -1 where that is no number."""
+    told = dict(scope["headers"]).get(b"content-length", b"0").decode("latin-1")
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 12 else -1
+
+
+def _is_picture(scope: Scope) -> bool:
+    """Files are spooled to nameless ones on disk; other forms would lie in memory."""
+    kind = dict(scope["headers"]).get(b"content-type", b"")
+    return scope["path"] in PICTURE_PATHS and bool(kind.startswith(b"multipart/form-data"))
 
 
 def _bounded(receive: Receive, bytes_max: int) -> Receive:

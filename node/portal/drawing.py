@@ -19,6 +19,7 @@ from node.portal import addresses, wording
 STATIC_TYPES: Final[Mapping[str, str]] = {
     "portal.css": "text/css; charset=utf-8",
     "portal.js": "text/javascript; charset=utf-8",
+    "scan.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 

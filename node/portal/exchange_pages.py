@@ -168,7 +168,16 @@ async def prove(visit: Visit) -> Response:
     if not made.code:
         return visit.page("proof_agree.html", records=chosen, made=made, days=asked.days)
     await visit.behind.noting.note(visit.person, "prove", about=made.consent)
-    return visit.page("proof.html", records=chosen, made=made, learner=learner, address=visit.behind.address)
+    address = visit.behind.address
+    return visit.page(
+        "proof.html", records=chosen, made=made, learner=learner, address=address, qr=_qr(visit, made) or made.qr
+    )
+
+
+def _qr(visit: Visit, made: desk.ProofMade) -> str:
+    """An address, so that any telephone opens the right page; "" where ours is not one that others can open."""
+    behind = visit.behind
+    return behind.draw_qr(f"{behind.address}/verify?code={made.where}") if behind.is_secure else ""
 
 
 PAGES: Final = (

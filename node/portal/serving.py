@@ -21,7 +21,7 @@ from node.desk import CreditSheet
 from node.portal.border import BODY_BYTES_MAX, App, Border
 from node.portal.holding import Holding
 from node.portal.site import build_site, file_paths
-from node.portal.visits import TOKEN_BYTES, Behind
+from node.portal.visits import TOKEN_BYTES, Behind, CodesIn
 from node.portal.window import Desk, Window
 from node.ports import Clock, Randomness
 from node.ports.people import Provider
@@ -73,6 +73,8 @@ class People(Protocol):
     @property
     def draw_qr(self) -> Callable[[str], str]: ...
     @property
+    def codes_in(self) -> CodesIn: ...
+    @property
     def uploading(self) -> Uploading: ...
     @property
     def filing(self) -> Filing: ...
@@ -118,6 +120,7 @@ class PortalServer:
             institution=lambda: people.provider,
             begun=Holding(_draw_by(people.randomness), each_max=BEGUN_EACH_MAX, all_max=BEGUN_MAX),
             draw_qr=people.draw_qr,
+            codes_in=people.codes_in,
             offers=Holding(_draw_by(people.randomness), each_max=1, all_max=OFFERS_MAX),
             filing=people.filing,
             files_in_hand=Holding(_draw_by(people.randomness)),

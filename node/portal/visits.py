@@ -35,6 +35,7 @@ from node.usecases.staffing import Staffing
 from node.usecases.uploading import Uploading
 
 T = TypeVar("T")
+CodesIn = Callable[[Callable[[int], Awaitable[bytes]]], Awaitable[tuple[str, ...]]]
 SESSION: Final = "lln-session"
 DEVICE: Final = "lln-device"
 HALFWAY: Final = "lln-halfway"
@@ -108,6 +109,7 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     institution: Callable[[], Provider | None]
     begun: Holding[Asked]
     draw_qr: Callable[[str], str]
+    codes_in: CodesIn
     offers: Holding[tuple[ImportRow, ...]]
     filing: Filing
     files_in_hand: Holding[KeptFile]

@@ -1,9 +1,11 @@
 """What the machine and the home give: time, chance, and the keys of the node that runs here."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from federation.naming import NodeKind, NodeName
+
+PICTURE_BYTES_MAX: Final = 8_000_000
 
 
 class Clock(Protocol):

@@ -12,9 +12,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 @asynccontextmanager
-async def browser(playwright):
+async def browser(playwright, *switches):
     chromium = await playwright.chromium.launch(
-        executable_path=CHROMIUM, headless=True, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        executable_path=CHROMIUM, headless=True, args=["--no-sandbox", "--disable-dev-shm-usage", *switches]
     )
     try:
         yield chromium

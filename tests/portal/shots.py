@@ -87,12 +87,16 @@ async def steps(page: Page, made: World, sign_in: Callable[[str], Awaitable[None
     await sign_in("")
     await page.goto(f"{made.address}/verify")
     await page.locator("[name=text]").fill(code)
-    await send(page)
+    await page.locator("#by-text button").click()
     yield "verdict"
     await page.goto(f"{made.address}/verify")
     await page.locator("[name=text]").fill("AAAA-BBBB-CCCC-DDDD")
-    await send(page)
+    await page.locator("#by-text button").click()
     yield "verdict-unknown"
+    await page.goto(f"{made.address}/verify")
+    await page.locator("[name=text]").fill(f"https://elsewhere.example/verify?code={code}")
+    await page.locator("#by-text button").click()
+    yield "verdict-elsewhere"
     await page.goto(f"{made.address}/sign-in")
     await page.locator("[name=login]").fill("nobody")
     await page.locator("[name=password]").fill("nothing")

@@ -104,7 +104,7 @@ async def test_a_learner_finds_a_course_and_prints_a_proof_that_an_employer_chec
 
     async with window(chromium, made, size, scripts=scripts) as page:
         await page.get_by_role("navigation", name="主菜单").get_by_role("link", name="核验证明").click()
-        await page.get_by_label("核验码或证书内容").fill(code)
+        await page.get_by_label("纸上或对方告诉您的核验码").fill(code)
         await page.get_by_role("button", name="核验", exact=True).click()
         assert "智能手机入门" in await page.locator("main").inner_text()
         assert await page.locator(".note.good").count() == 1

@@ -49,14 +49,14 @@ class Visitor:
         sent = {"content-type": "application/x-www-form-urlencoded", "origin": self.origin, **headers}
         return await asyncio.to_thread(self._ask, "POST", path, body, sent)
 
-    async def upload(self, path, content, name, fields=None, *, page=None, **headers) -> Answer:
+    async def upload(self, path, content, name, fields=None, *, page=None, field="file", **headers) -> Answer:
         """A form of one file, and of other fields."""
         token = TOKEN.search((await self.get(page or path)).text)[1]
         mark = "a-line-that-stands-in-no-file"
         head = ""
         for field_name, value in {"form_token": token, **(fields or {})}.items():
             head += f'--{mark}\r\nContent-Disposition: form-data; name="{field_name}"\r\n\r\n{value}\r\n'
-        head += f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+        head += f'--{mark}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
         body = head.encode() + content + f"\r\n--{mark}--\r\n".encode()
         sent = {"content-type": f"multipart/form-data; boundary={mark}", "origin": self.origin, **headers}
         return await asyncio.to_thread(self._ask, "POST", path, body, sent)
