@@ -4,6 +4,7 @@ What must not live here: expectations.
 """
 
 import hmac
+import html
 import json
 import time
 from base64 import b64decode, urlsafe_b64encode
@@ -13,12 +14,17 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 CLIENT, SECRET = "lln", "a secret of the tests"
+PASSWORD = "of the institution"  # noqa: S105  # of people who do not exist
+PAGE = """<!doctype html><html lang="zh-Hans"><meta charset="utf-8"><title>嘉善教育云</title><h1>嘉善教育云</h1>
+<form method="post" action="/authorize"><input type="hidden" name="asked" value="{asked}"><p>{told}</p>
+<label>工号 <input name="subject"></label> <label>口令 <input name="password" type="password"></label>
+<button>进入</button></form></html>"""
 
 
 @dataclass
@@ -43,6 +49,14 @@ class Provider:
         code = f"code-{len(self.codes)}"
         self.codes[code] = query
         return {"code": code, "state": query["state"], "iss": self.issuer}
+
+    def enter(self, form: dict[str, str]) -> str:
+        """Somebody has typed who they are: where the browser goes now, "" for a wrong password."""
+        if form.get("password") != PASSWORD:
+            return ""
+        self.subject = form["subject"]
+        back = parse_qs(urlsplit(form["asked"]).query)["redirect_uri"][0]
+        return f"{back}?{urlencode(self.sign_in(form['asked']))}"
 
     def described(self) -> dict[str, Any]:
         told = {
@@ -84,46 +98,71 @@ def challenge_of(verifier: str) -> str:
     return in_url(sha256(verifier.encode()).digest())
 
 
-@contextmanager
-def provider():
-    one = Provider()
+class _Handler(BaseHTTPRequestHandler):
+    one: Provider
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            one.asked.append(self.path)
-            if self.path == "/.well-known/openid-configuration":
-                self.answer(200, one.described())
-            elif self.path == "/keys":
-                key = one.published or one.key
-                self.answer(200, {"keys": [{**key.as_dict(private=False), "kid": "one"}]})
-            elif self.path == "/elsewhere":
-                self.send_response(302)
-                self.send_header("location", f"{one.issuer}/keys")
-                self.end_headers()
-            elif self.path == "/endless":
-                self.answer(200, {"keys": "x" * 1_000_000})
-            else:
-                self.answer(404, {})
-
-        def do_POST(self):
-            one.asked.append(self.path)
-            read = self.rfile.read(int(self.headers["content-length"])).decode()
-            form = {name: values[0] for name, values in parse_qs(read).items()}
-            self.answer(*one.token(form, self.headers.get("authorization", "")))
-
-        def answer(self, status, document):
-            body = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
+    def do_GET(self):
+        self.one.asked.append(self.path)
+        if self.path == "/.well-known/openid-configuration":
+            self.answer(200, self.one.described())
+        elif self.path == "/keys":
+            key = self.one.published or self.one.key
+            self.answer(200, {"keys": [{**key.as_dict(private=False), "kid": "one"}]})
+        elif self.path.startswith("/authorize?"):
+            self.show(self.path)
+        elif self.path == "/elsewhere":
+            self.send_response(302)
+            self.send_header("location", f"{self.one.issuer}/keys")
             self.end_headers()
-            self.wfile.write(body)
+        elif self.path == "/endless":
+            self.answer(200, {"keys": "x" * 1_000_000})
+        else:
+            self.answer(404, {})
 
-        def log_message(self, *_):
-            pass
+    def do_POST(self):
+        self.one.asked.append(self.path)
+        read = self.rfile.read(int(self.headers["content-length"])).decode()
+        form = {name: values[0] for name, values in parse_qs(read).items()}
+        if self.path == "/authorize":
+            self.enter(form)
+            return
+        self.answer(*self.one.token(form, self.headers.get("authorization", "")))
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    one.issuer = f"http://127.0.0.1:{server.server_address[1]}"
+    def enter(self, form):
+        leads = self.one.enter(form)
+        if not leads:
+            self.show(form["asked"], "工号或口令不对")
+            return
+        self.send_response(303)
+        self.send_header("location", leads)
+        self.end_headers()
+
+    def show(self, asked, told=""):
+        body = PAGE.format(asked=html.escape(asked), told=told).encode()
+        self.send_response(200)
+        self.send_header("content-type", "text/html; charset=utf-8")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def answer(self, status, document):
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def provider(host="127.0.0.1"):
+    """`host`: how a browser calls it; "localhost" is another site than the pages' own."""
+    one = Provider()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"one": one}))
+    one.issuer = f"http://{host}:{server.server_address[1]}"
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield one
