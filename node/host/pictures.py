@@ -29,19 +29,19 @@ PROGRAM: Final = Path(__file__).with_name("picture_child.py")
 
 
 class PictureUnreadable(InvalidInput):
-    code = "LLN-1145"
+    code = "LLN-1148"
     zh = "这不是能读的图片，或者没有传完整。请用 JPEG、PNG 或 WebP 图片；也可以直接输入纸上的核验码。"
     en = "This is no picture that can be read, or only part of one. Send a JPEG, PNG or WebP, or type the code."
 
 
 class PictureTooLarge(InvalidInput):
-    code = "LLN-1146"
+    code = "LLN-1149"
     zh = "图片太大：最大 8 MB、4,000 万像素。请只拍二维码那一块再传；也可以直接输入纸上的核验码。"
     en = "The picture is larger than 8 MB or 40 megapixels. Photograph just the QR code, or type the code."
 
 
 class PictureTooHard(InvalidInput):
-    code = "LLN-1147"
+    code = "LLN-1100"
     zh = "这张图片读得太久，没有读完。请只拍二维码那一块再传；也可以直接输入纸上的核验码。"
     en = "Reading this picture took too much, and was given up. Photograph just the QR code, or type the code."
 
