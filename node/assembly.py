@@ -19,7 +19,6 @@ from node.host.homes import last_backup_ms
 from node.host.kept_files import KeptFiles
 from node.host.passwords import ArgonPasswords
 from node.host.pictures import Pictures
-from node.host.providers import OidcProvider
 from node.inbound import InboundCatalogue, InboundCredits, InboundDirectory, InboundLogs, InboundPost
 from node.intake.uploads import read_upload
 from node.parts import SOFTWARE_VERSION, Parts
@@ -226,6 +225,8 @@ class Node(Parts):
         told = self.settings.portal
         if told.oidc_issuer is None:
             return None
+        from node.host.providers import OidcProvider  # noqa: PLC0415  # an HTTP client, for a node that has one
+
         return OidcProvider(
             issuer=told.oidc_issuer,
             title=told.oidc_title,

@@ -11,10 +11,10 @@ from itertools import groupby
 from typing import Final
 
 from federation.catalogue import BilingualLine
-from federation.credit_records import CreditRecord, RecordIssuer, Score
+from federation.credit_records import CreditRecord, RecordIssuer
 from federation.open_badges import to_decimal
 from federation.timestamps import to_text
-from node.formats.transcripts import Transcript
+from node.formats.transcripts import Transcript, result_label
 
 NAMESPACE: Final = "https://github.com/emrex-eu/elmo-schemas/tree/v1"
 
@@ -82,14 +82,6 @@ def _instance(element: ET.Element, record: CreditRecord) -> None:
         _put(level, "value", record.achievement.level.value)
     if record.hours is not None:
         _put(element, "engagementHours", str(record.hours))
-
-
-def result_label(record: CreditRecord) -> str:
-    """`86.5/100`, or the grade, or nothing."""
-    result = record.result
-    if isinstance(result, Score):
-        return f"{to_decimal(result.hundredths)}/{to_decimal(result.scale_hundredths)}"
-    return "" if result is None else result.text
 
 
 def _titles(element: ET.Element, title: BilingualLine) -> None:

@@ -16,7 +16,7 @@ from federation.keys import Signer
 from federation.naming import NodeName
 from federation.short_codes import grouped
 from node.desk.credits import Exported, Form
-from node.formats import clr, elmo, printing, wallets
+from node.formats import clr, printing, wallets
 from node.formats.qr_codes import qr_code
 from node.formats.transcripts import Holder, Transcript
 from node.ports.crediting import LearnerRow, RecordRow
@@ -65,7 +65,7 @@ class Exports:
         return Exported(name="transcript.json", media_type="application/vc", content=document)
 
     def elmo(self, portrait: Portrait) -> Exported:
-        document = elmo.write(self._transcript(portrait))
+        document = _as_elmo(self._transcript(portrait))
         return Exported(name="transcript.xml", media_type="application/xml", content=document)
 
     def page(self, portrait: Portrait) -> Exported:
@@ -90,7 +90,7 @@ class Exports:
             issued_at_ms=max(row.changed_at_ms for row in rows),
         )
         return {
-            "transcript.xml": elmo.write(transcript),
+            "transcript.xml": _as_elmo(transcript),
             "transcript.txt": printing.transcript_text(transcript).encode(),
         }
 
@@ -126,6 +126,12 @@ class Exports:
 
     def _new_id(self) -> str:
         return f"urn:uuid:{uuid.UUID(bytes=self._random(16), version=4)}"
+
+
+def _as_elmo(transcript: Transcript) -> bytes:
+    from node.formats import elmo  # noqa: PLC0415  # an XML library is imported by whoever wants a transcript so
+
+    return elmo.write(transcript)
 
 
 def _holder(account: LearnerRow, subject: str) -> Holder:

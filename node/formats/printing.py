@@ -12,8 +12,7 @@ from federation.credit_records import CreditRecord
 from federation.credits import OutcomeKind
 from federation.open_badges import to_decimal
 from federation.short_codes import grouped
-from node.formats.elmo import result_label
-from node.formats.transcripts import Transcript
+from node.formats.transcripts import Transcript, result_label
 
 _CHINA: Final = timezone(timedelta(hours=8))
 _KINDS: Final[dict[OutcomeKind, str]] = {

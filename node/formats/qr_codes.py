@@ -6,8 +6,6 @@ What lives here: drawing. What must not: what the line says, or short codes them
 import io
 from typing import Final, Literal
 
-import segno
-
 from federation.errors import InvalidInput
 
 CONTENT_CHARS_MAX: Final = 500
@@ -23,6 +21,8 @@ def qr_code(content: str, form: Literal["svg", "png"], *, scale: int = 4) -> byt
     """A QR code that survives a crumpled corner (error correction M), as a picture; raises UndrawableCode."""
     if not 0 < len(content) <= CONTENT_CHARS_MAX:
         raise UndrawableCode("QR code", f"{len(content)} characters, at most {CONTENT_CHARS_MAX}")
+    import segno  # noqa: PLC0415  # it brings half of urllib along, and few draw codes
+
     drawn = io.BytesIO()
     segno.make_qr(content, error="m").save(drawn, kind=form, scale=scale)
     return drawn.getvalue()
@@ -30,6 +30,8 @@ def qr_code(content: str, form: Literal["svg", "png"], *, scale: int = 4) -> byt
 
 def in_terminal(content: str) -> str:
     """The same as text, two rows of modules a line."""
+    import segno  # noqa: PLC0415  # as above
+
     drawn = io.StringIO()
     segno.make_qr(content, error="m").terminal(drawn, compact=True)
     return drawn.getvalue()

@@ -6,7 +6,8 @@ What lives here: what every format of it is written from. What must not: gatheri
 import msgspec
 
 from federation.credentials import VerifiedCredential
-from federation.credit_records import CredentialId, RecordIssuer, Subject
+from federation.credit_records import CredentialId, CreditRecord, RecordIssuer, Score, Subject
+from federation.open_badges import to_decimal
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,3 +27,11 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     records: tuple[VerifiedCredential, ...]
     issued_at_ms: int
     is_partial: bool = False
+
+
+def result_label(record: CreditRecord) -> str:
+    """`86.5/100`, or the grade, or nothing."""
+    result = record.result
+    if isinstance(result, Score):
+        return f"{to_decimal(result.hundredths)}/{to_decimal(result.scale_hundredths)}"
+    return "" if result is None else result.text

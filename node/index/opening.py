@@ -6,7 +6,6 @@ or asking (`tantivy_index.py`).
 
 import os
 import shutil
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +19,8 @@ from node.index.schema import INDEX_VERSION, build_schema
 INDEX_FAULTS: Final = (ValueError, OSError)
 """What Tantivy's binding raises, whatever went wrong."""
 _REACHED: Final = "reached.json"
-_VERSION: Final = f"{INDEX_VERSION}.{ANALYSIS_VERSION}.{metadata.version('tantivy')}"
+_ENGINE: Final = str(vars(tantivy)["__version__"]).partition(",")[0].removeprefix("tantivy v")
+_VERSION: Final = f"{INDEX_VERSION}.{ANALYSIS_VERSION}.{_ENGINE}"
 
 
 class IndexDamaged(Unavailable):

@@ -25,7 +25,6 @@ from node.intake.rows import (
 )
 from node.intake.tables import SheetRow, TableRow, below_header, read_table
 from node.intake.text_files import open_text, read_lines, read_records
-from node.intake.workbooks import read_workbook
 
 Kind = Literal["lines", "table", "workbook"]
 
@@ -111,7 +110,11 @@ def _read(file: BinaryIO, name: str) -> Iterator[IntakeRow]:
 
 
 def _records(file: BinaryIO, kind: Kind, headers: Headers, name: str) -> Iterator[TableRow]:
-    return read_workbook(file, headers, name) if kind == "workbook" else read_records(open_text(file, name), headers)
+    if kind != "workbook":
+        return read_records(open_text(file, name), headers)
+    from node.intake.workbooks import read_workbook  # noqa: PLC0415  # XML and archives, for this kind of file alone
+
+    return read_workbook(file, headers, name)
 
 
 def _kind_of(file: BinaryIO, name: str) -> Kind:

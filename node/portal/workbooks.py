@@ -5,12 +5,12 @@ What lives here: the archive's few parts. What must not: what stands in any tabl
 Text goes in as inline strings, which no spreadsheet program takes for a formula whatever they begin with.
 """
 
+import html
 import io
 import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from typing import Final
-from xml.sax.saxutils import escape
 
 import msgspec
 from starlette.responses import Response
@@ -93,7 +93,7 @@ def _cell(column: int, row: int, cell: object) -> str:
     place = f"{_letters(column)}{row}"
     if isinstance(cell, int | float) and not isinstance(cell, bool):
         return f'<c r="{place}"><v>{cell!r}</v></c>'
-    text = escape(_UNWRITABLE.sub("\ufffd", str(cell)[:CELL_CHARS_MAX]))
+    text = html.escape(_UNWRITABLE.sub("\ufffd", str(cell)[:CELL_CHARS_MAX]), quote=False)
     return f'<c r="{place}" t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
 
 
@@ -108,4 +108,4 @@ def _letters(column: int) -> str:
 
 def _name(name: str, at: int) -> str:
     plain = _BAD_IN_NAMES.sub(" ", _UNWRITABLE.sub("", name)).strip(" '")[:31]
-    return escape(plain or str(at), {'"': "&quot;"})
+    return html.escape(plain or str(at))
