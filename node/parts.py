@@ -40,6 +40,7 @@ from node.usecases.moving import Moving
 from node.usecases.proving import Proving
 from node.usecases.resolving import Resolving
 from node.usecases.searching import STATISTICS_NOTE, Searching
+from node.usecases.titling import Titling
 from node.usecases.vouching import Vouching
 
 SOFTWARE_VERSION: Final = "0.1.0"
@@ -257,6 +258,10 @@ class Parts:
             clock=self.clock,
             unknown_per_minute=self.settings.limits.unknown_names_per_minute,
         )
+
+    @cached_property
+    def titling(self) -> Titling:
+        return Titling(vouching=self.vouching, resolve=self.resolving.resolve, identity=self.identity, clock=self.clock)
 
     @cached_property
     def moving(self) -> Moving:

@@ -3,8 +3,9 @@
 from datetime import date
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
+from federation.catalogue import BilingualLine
 from federation.conversion import Evaluation, Grant, Refusal
 from federation.conversion_cases import CaseNote, CaseState, Hold, ReviewNote
 from federation.naming import NameField
@@ -82,6 +83,7 @@ class CasesAsked(Document, frozen=True, kw_only=True):
 class CaseShown(Document, frozen=True, kw_only=True):
     """A case as the people of the receiver see it: a learner by pseudonym, what would be granted, and why.
 
+    `names`: what the ids of records and achievements in it stand for, as their credentials and rules call them.
     `trace_holds`: whether the evaluation, made again for the day of the decision upon what was known then, gives the
     same bytes; None before a decision.
     """
@@ -102,6 +104,7 @@ class CaseShown(Document, frozen=True, kw_only=True):
     history: tuple[CaseNote, ...]
     trace_sha256: str
     trace_holds: bool | None = None
+    names: dict[str, BilingualLine] = field(default_factory=dict)
 
 
 class Cases(Document, frozen=True, kw_only=True):

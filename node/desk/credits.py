@@ -105,13 +105,14 @@ class IssueAsked(Document, frozen=True, kw_only=True):
 
 
 class PlannedCredit(Document, frozen=True, kw_only=True):
-    """`id`: the record it became, or is already; a refused row says why, and what to do."""
+    """`id`: the record it became, or is already; `name` of the achievement; a refused row says why, and what to do."""
 
     row: int
     change: Literal["issue", "same", "refused"]
     id: str = ""
     learner: str = ""
     achievement: str = ""
+    name: BilingualLine | None = None
     hundredths: int = 0
     unit: str = ""
     reason_zh: str = ""
@@ -320,6 +321,7 @@ class Verdict(Document, frozen=True, kw_only=True):
     en: str
     answers: tuple[VerifyAnswer, ...]
     issuer: str = ""
+    issuer_title: BilingualLine | None = None
     achievement: BilingualLine | None = None
     hundredths: int = 0
     unit: str = ""

@@ -78,7 +78,10 @@ class LearnerNamed(Document, frozen=True, kw_only=True):
 
 
 class LearnersAsked(Document, frozen=True, kw_only=True):
+    """`text`: part of a name, the beginning of an account's id, or a whole number of a person."""
+
     after: str = ""
+    text: Annotated[str, Meta(max_length=64)] = ""
     limit: Limit = 50
 
 

@@ -10,6 +10,8 @@ from typing import Final
 
 from starlette.responses import Response
 
+from federation.catalogue import BilingualLine
+from federation.conversion_rules import read_rule
 from federation.errors import LlnError
 from node import desk
 from node.portal.learner_pages import LEARNER, NotYours, own_records
@@ -25,7 +27,9 @@ OPEN: Final = frozenset(("asked", "received", "reviewing", "notice", "reserving"
 async def possible(visit: Visit) -> Response:
     """Rules of the network that take what this learner holds, or whose title has the words typed."""
     text = visit.query("q").strip()[:200]
-    return visit.page("convert.html", records=await _convertible(visit), rules=await found_rules(visit), text=text)
+    rules = await found_rules(visit)
+    await visit.know(*(one.authority for one in rules))
+    return visit.page("convert.html", records=await _convertible(visit), rules=rules, text=text)
 
 
 async def found_rules(visit: Visit) -> Sequence[desk.RuleTold]:
@@ -34,20 +38,22 @@ async def found_rules(visit: Visit) -> Sequence[desk.RuleTold]:
     sought = [text] if text else list(dict.fromkeys(one.achievement for one in held))[:ACHIEVEMENTS_SOUGHT]
     async with asyncio.TaskGroup() as together:
         tasks = [together.create_task(_rules_for(visit, one)) for one in sought]
-    return tuple({(one.authority, one.id): one for task in tasks for one in task.result()}.values())
+    told = (one.told for task in tasks for one in task.result())
+    return tuple({(one.authority, one.id): one for one in told}.values())
 
 
-async def _rules_for(visit: Visit, text: str) -> Sequence[desk.RuleTold]:
+async def _rules_for(visit: Visit, text: str) -> Sequence[desk.RuleShown]:
     """Rules by words or an achievement; none where the network cannot be asked now."""
     try:
         found = await visit.ask("rule.find", desk.RulesSought(text=text[:200]), desk.RulesFound)
     except LlnError:
         return ()
-    return [one.told for one in found.rules]
+    return found.rules
 
 
 async def choose(visit: Visit) -> Response:
-    to = visit.query("to")[:253]
+    to = visit.query("to").strip().lower()[:253]
+    await visit.know(to)
     return visit.page("convert_choose.html", to=to, records=await _convertible(visit), problem="")
 
 
@@ -58,6 +64,7 @@ async def agree(visit: Visit) -> Response:
     if not chosen:
         records, problem = await _convertible(visit), visit.say("my.choose_one")
         return visit.page("convert_choose.html", status=422, to=to, records=records, problem=problem)
+    await visit.know(to)
     told = await _consent(visit, to, chosen, confirmed=False)
     return visit.page("convert_agree.html", to=to, records=chosen, told=told)
 
@@ -75,8 +82,18 @@ async def preview(visit: Visit) -> Response:
         consent=consent.id,
     )
     seen = await visit.ask("convert.preview", asked, desk.Previewed)
-    names = {one.id: one for one in chosen}
+    names = {one.id: one.name for one in chosen} | await _targets(visit, seen)
+    await visit.know(to)
     return visit.page("convert_preview.html", to=to, seen=seen, names=names, consent=consent)
+
+
+async def _targets(visit: Visit, seen: desk.Previewed) -> dict[str, BilingualLine]:
+    """What the rules call the achievements that would be given; left out where their rules cannot be read now."""
+    wanted = {credit.achievement for grant in seen.evaluation.grants for credit in grant.credits}
+    async with asyncio.TaskGroup() as together:
+        tasks = [together.create_task(_rules_for(visit, one)) for one in sorted(wanted)[:ACHIEVEMENTS_SOUGHT]]
+    rules = (read_rule(bytes(rule.rule)) for task in tasks for rule in task.result())
+    return {target.achievement: target.title for rule in rules for target in rule.targets}
 
 
 async def _consent(
@@ -107,7 +124,8 @@ async def apply(visit: Visit) -> Response:
 
 async def request(visit: Visit) -> Response:
     state = await _own_request(visit, visit.request.path_params["id"])
-    names = {one.id: one for one in await own_records(visit)}
+    names = {one.id: one.name for one in await own_records(visit)}
+    await visit.know(state.receiver)
     return visit.page("request.html", state=state, names=names, is_open=state.state in OPEN)
 
 

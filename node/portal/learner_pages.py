@@ -34,6 +34,7 @@ async def own_records(visit: Visit) -> tuple[desk.RecordSummary, ...]:
         return ()
     asked = desk.RecordsAsked(learner=learner, limit=RECORDS_MAX)
     listed = await visit.ask("credit.list", asked, desk.Records)
+    await visit.know(*(one.issuer for one in listed.records))
     return tuple(sorted(listed.records, key=lambda one: one.achieved_on, reverse=True))
 
 
@@ -53,6 +54,7 @@ async def balance(visit: Visit) -> Response:
     newest = sorted(
         (one for one in requests.requests if one.state != "previewed"), key=lambda one: one.asked_at_ms, reverse=True
     )
+    await visit.know(*(one.receiver for one in newest))
     return visit.page("my.html", lines=balances.lines, records=await own_records(visit), requests=newest)
 
 
@@ -89,6 +91,7 @@ async def my_data(visit: Visit) -> Response:
     named = desk.LearnerNamed(learner=visit.signed_in.learner)
     shown = await visit.ask("learner.show", named, desk.LearnerShown)
     names = {one.id: one.name for one in await own_records(visit)}
+    await visit.know(*(one.recipient for one in shown.disclosures), *(one.recipient for one in shown.consents))
     return visit.page("my_data.html", shown=shown, names=names, done=visit.query("done"))
 
 
@@ -118,7 +121,8 @@ async def erase(visit: Visit) -> Response:
         "learner.erase", desk.EraseAsked(learner=learner, confirmed=is_confirmed), desk.LearnerErased
     )
     if not told.erased:
-        return visit.page("erase.html", told=told, was_wrong=bool(visit.text("word")))
+        names = {one.id: one.name for one in await own_records(visit)}
+        return visit.page("erase.html", told=told, names=names, was_wrong=bool(visit.text("word")))
     await visit.behind.staffing.leave(visit.signed_in)
     await visit.behind.filing.let_go(visit.signed_in)
     response = RedirectResponse("/goodbye", status_code=303)

@@ -4,6 +4,7 @@ What lives here: the worklist and its forms. What must not: rules and limits on 
 desk, which is told who it is that decides.
 """
 
+from datetime import date
 from typing import Final
 
 from starlette.responses import Response
@@ -27,6 +28,7 @@ async def worklist(visit: Visit) -> Response:
     recent = await visit.ask("case.list", desk.CasesAsked(limit=CASES_SHOWN), desk.Cases)
     done = [one for one in recent.cases if one.state != "reviewing"]
     finished = await finished_pages.waiting(visit, FINISHED_SHOWN)
+    await visit.know(*(one.home for one in recent.cases), *(one.home for one in waiting.cases))
     return visit.page("work.html", finished=finished, waiting=waiting.cases, done=done, said=visit.query("done"))
 
 
@@ -37,6 +39,7 @@ async def case(visit: Visit) -> Response:
 async def _case(visit: Visit, problem: str = "") -> Response:
     named = visit.read(desk.CaseNamed, id=visit.request.path_params["id"])
     shown = await visit.ask("case.show", named, desk.CaseShown)
+    await visit.know(shown.home)
     mine = any(review.by == visit.signed_in.known_as for review in shown.reviews)
     return visit.page("case.html", status=422 if problem else 200, case=shown, mine=mine, problem=problem)
 
@@ -89,6 +92,7 @@ async def issue(visit: Visit) -> Response:
 async def _issue(visit: Visit, *, problem: str = "", plan: desk.PlannedCredit | None = None) -> Response:
     achievements = await visit.ask("achievement.list", desk.AchievementsAsked(limit=500), desk.Achievements)
     typed = {name: visit.text(name) for name in ("learner", "achievement", "achieved_on", "amount", "number")}
+    named = visit.read(desk.LearnerNamed, learner=plan.learner) if plan and plan.learner else None
     return visit.page(
         "issue.html",
         status=422 if problem else 200,
@@ -96,6 +100,8 @@ async def _issue(visit: Visit, *, problem: str = "", plan: desk.PlannedCredit | 
         typed=typed,
         problem=problem,
         plan=plan,
+        who=await visit.ask("learner.show", named, desk.LearnerShown) if named else None,
+        achieved_on=date.fromisoformat(typed["achieved_on"]) if plan else None,
         done=visit.query("done")[:64],
         today=day_in_china(visit.now_ms).isoformat(),
     )
@@ -123,19 +129,22 @@ def _row(visit: Visit) -> desk.CreditRow:
 
 
 async def learners(visit: Visit) -> Response:
+    """All of them, or those sought: by a form that is sent, for names and numbers stand in no address and no log."""
     return await _learners(visit)
 
 
 async def _learners(
     visit: Visit, *, problem: str = "", link: str = "", opened: desk.LearnerShown | None = None
 ) -> Response:
-    asked = visit.read(desk.LearnersAsked, after=visit.query("after")[:40], limit=LEARNERS_SHOWN)
+    sought = visit.text("find")[:64]
+    asked = visit.read(desk.LearnersAsked, after=visit.query("after")[:40], text=sought, limit=LEARNERS_SHOWN)
     listed = await visit.ask("learner.list", asked, desk.Learners)
     typed = {} if opened else {name: visit.text(name) for name in _WRITTEN}
     return visit.page(
         "learners.html",
         status=422 if problem else 200,
         rows=listed.rows,
+        sought=sought,
         more=listed.rows[-1].id if listed.more else "",
         problem=problem,
         link=link,
@@ -188,5 +197,6 @@ PAGES: Final = (
     Page(path="/desk/issue", answer=issue, roles=REGISTRAR, methods=("POST",)),
     Page(path="/desk/learners", answer=learners, roles=REGISTRAR, shows=True),
     Page(path="/desk/learners", answer=register, roles=REGISTRAR, methods=("POST",)),
+    Page(path="/desk/learners/find", answer=learners, roles=REGISTRAR, methods=("POST",)),
     Page(path="/desk/learners/{id}/login", answer=give_login, roles=REGISTRAR, methods=("POST",)),
 )

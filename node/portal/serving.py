@@ -31,6 +31,7 @@ from node.usecases.noting import Noting
 from node.usecases.second_factor import SecondFactor
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
+from node.usecases.titling import Titling
 from node.usecases.uploading import Uploading
 
 CONNECTIONS_MAX: Final = 256
@@ -79,6 +80,8 @@ class People(Protocol):
     @property
     def filing(self) -> Filing: ...
     @property
+    def titling(self) -> Titling: ...
+    @property
     def read_sheet(self) -> Callable[[bytes, str], Awaitable[CreditSheet]]: ...
     @property
     def clock(self) -> Clock: ...
@@ -112,6 +115,7 @@ class PortalServer:
             counts=lambda: border,
             looks=Budgets(per_minute(LOOKS_PER_MINUTE)),
             uploading=people.uploading,
+            titling=people.titling,
             read_sheet=people.read_sheet,
             sheets=Holding(_draw_by(people.randomness), each_max=SHEETS_EACH_MAX, all_max=SHEETS_MAX),
             forms=Holding(_draw_by(people.randomness)),

@@ -32,6 +32,7 @@ from node.usecases.noting import Noting
 from node.usecases.second_factor import SecondFactor
 from node.usecases.signing_in import SigningIn
 from node.usecases.staffing import Staffing
+from node.usecases.titling import Titling
 from node.usecases.uploading import Uploading
 
 T = TypeVar("T")
@@ -101,6 +102,7 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     counts: Callable[[], Counts]
     looks: Budgets
     uploading: Uploading
+    titling: Titling
     read_sheet: Callable[[bytes, str], Awaitable[CreditSheet]]
     sheets: Holding[HeldSheet]
     forms: Holding[KeptForm]
@@ -177,8 +179,13 @@ class Visit:
         return self.behind.institution()
 
     def institution(self, name: str) -> str:
-        """A node as people call it, where that is known here; its name otherwise."""
-        return wording.both(self.ui, self.node.title) if name == self.behind.name else name
+        """A node as people call it, where that is known here (`know`); its name otherwise."""
+        title = self.node.title if name == self.behind.name else self.behind.titling.title_of(name)
+        return wording.both(self.ui, title) if title else name
+
+    async def know(self, *names: str) -> None:
+        """Find out what some nodes are called, before a page that names them is drawn."""
+        await self.behind.titling.learn(name for name in names if name != self.behind.name)
 
     def may(self, *roles: Role) -> bool:
         return self.person is not None and self.person.has(*roles)

@@ -136,6 +136,7 @@ class Crediting:
                 id=held.owner if held else "",
                 learner=learner.account,
                 achievement=achievement.id,
+                name=achievement.name,
                 hundredths=amount.hundredths,
                 unit=amount.unit,
             )

@@ -5,13 +5,14 @@ what follows once everybody agrees (`converting.py`, handed in as `Deciding`).
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final, Protocol
 
 import msgspec
 
 from federation import canonical, credentials
+from federation.catalogue import BilingualLine
 from federation.conversion_cases import CaseAct, ConversionCase, ReviewNote, appeal, step
 from federation.credit_records import CreditRecord
 from federation.errors import Conflict, InvalidInput, RefusedCall
@@ -19,7 +20,7 @@ from federation.naming import NodeName
 from federation.timestamps import day_in_china
 from node.desk.conversions import CaseNamed, CaseReviewAsked, Cases, CasesAsked, CaseShown
 from node.ports import Clock, Store, Transaction
-from node.usecases.weighing import Weighing, case_of, weigh, weigh_again
+from node.usecases.weighing import Weighing, case_of, rule_of, target_of, weigh, weigh_again
 
 DAY_MS: Final = 86_400_000
 NOTICE_EVERY_S: Final = 60.0
@@ -72,7 +73,9 @@ class Reviewing:
         def unit(tx: Transaction) -> Cases:
             shelf, limit = tx.credits.cases, asked.limit + 1
             rows = shelf.in_state(asked.state, asked.after, limit) if asked.state else shelf.all(asked.after, limit)
-            return Cases(cases=tuple(_shown(case_of(row)) for row in rows[: asked.limit]), more=len(rows) > asked.limit)
+            return Cases(
+                cases=tuple(_shown(tx, case_of(row)) for row in rows[: asked.limit]), more=len(rows) > asked.limit
+            )
 
         return await self._store.read(unit)
 
@@ -82,16 +85,16 @@ class Reviewing:
         def unit(tx: Transaction) -> CaseShown:
             case = self._deciding.held(tx, asked.id)
             if case.basis is None or case.decided_on is None:
-                return _shown(case)
+                return _shown(tx, case)
             again = weigh_again(tx, _records(case), case.basis, case.decided_on)
             digest = canonical.digest(again.trace_bytes()).hex()
-            return msgspec.structs.replace(_shown(case), trace_holds=digest == case.trace_sha256)
+            return msgspec.structs.replace(_shown(tx, case), trace_holds=digest == case.trace_sha256)
 
         return await self._store.read(unit)
 
     async def review(self, asked: CaseReviewAsked) -> CaseShown:
         """Agree, or return with a reason; raises CaseUnknown, IllegalCaseStep, ReviewedAlready, RemarkMissing."""
-        return await self._store.write(lambda tx: _shown(self._review(tx, asked)))
+        return await self._store.write(lambda tx: _shown(tx, self._review(tx, asked)))
 
     # --- what homes say ----------------------------------------------------------------------------------------------
 
@@ -189,7 +192,7 @@ def _records(case: ConversionCase) -> Sequence[CreditRecord]:
     return [credentials.read(one.encode()) for one in case.request.credentials]
 
 
-def _shown(case: ConversionCase) -> CaseShown:
+def _shown(tx: Transaction, case: ConversionCase) -> CaseShown:
     return CaseShown(
         id=case.id,
         state=case.state,
@@ -206,7 +209,18 @@ def _shown(case: ConversionCase) -> CaseShown:
         results=case.results,
         history=case.history,
         trace_sha256=case.trace_sha256,
+        names={record.id: record.achievement.name for record in _records(case)} | dict(_targets(tx, case)),
     )
+
+
+def _targets(tx: Transaction, case: ConversionCase) -> Iterator[tuple[str, BilingualLine]]:
+    """What the rules call the achievements that would be given."""
+    for grant in case.grants:
+        rule = rule_of(tx, grant.rule.id, grant.rule.version, grant.rule.digest)
+        for credit in grant.credits:
+            target = target_of(rule, credit.achievement, credit.version) if rule else None
+            if target is not None:
+                yield credit.achievement, target.title
 
 
 def _folded(name: str) -> str:

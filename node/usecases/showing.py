@@ -4,7 +4,11 @@ What lives here: reading accounts, consents and disclosures, and the handle for 
 anything but a pseudonym, or a number in full.
 """
 
+import unicodedata
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
 
 from federation.consents import may_agree
 from federation.naming import NodeName
@@ -24,9 +28,11 @@ from node.desk.learners import (
     PseudonymShown,
 )
 from node.ports import Clock, Store, Transaction
-from node.ports.crediting import LearnerRow
+from node.ports.crediting import LearnerRow, LearnerShelf
 from node.usecases.disclosing import LearnerUnknown, active_learner, pseudonym_for, rows_of, shown
 from node.usecases.recording import china_date
+
+READ_AT_ONCE: Final = 500
 
 
 class Showing:
@@ -41,7 +47,13 @@ class Showing:
         return await self._store.read(lambda tx: _shown(tx, _held(tx, learner), now_ms))
 
     async def list_learners(self, asked: LearnersAsked) -> Learners:
-        rows = await self._store.read(lambda tx: tx.credits.learners.all(asked.after, asked.limit + 1))
+        def unit(tx: Transaction) -> Sequence[LearnerRow]:
+            shelf = tx.credits.learners
+            if not asked.text.strip():
+                return shelf.all(asked.after, asked.limit + 1)
+            return tuple(islice(_matching(shelf, asked.after, asked.text), asked.limit + 1))
+
+        rows = await self._store.read(unit)
         return Learners(rows=tuple(map(_line, rows[: asked.limit])), more=len(rows) > asked.limit)
 
     async def list_consents(self, asked: LearnerNamed) -> Consents:
@@ -62,6 +74,21 @@ class Showing:
             return Handle(subject=pseudonym_for(tx, asked.learner, NodeName(asked.node)), home=self._own_name)
 
         return HandleMade(handle=str(await self._store.write(unit)))
+
+
+def _matching(shelf: LearnerShelf, after: str, text: str) -> Iterator[LearnerRow]:
+    """Accounts by part of a name, the beginning of their id, or a number; the shelf is read part by part."""
+    sought = _folded(text)
+    while rows := shelf.all(after, READ_AT_ONCE):
+        for row in rows:
+            numbers = (_folded(row.student_number), _folded(row.identity_number))
+            if sought in _folded(row.name) or _folded(row.id).startswith(sought) or sought in numbers:
+                yield row
+        after = rows[-1].id
+
+
+def _folded(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _held(tx: Transaction, learner: str) -> LearnerRow:

@@ -308,6 +308,7 @@ def told(answers: Answers, verified: VerifiedCredential | None, now_ms: int | No
         document,
         id=record.id,
         issuer=record.issuer.node,
+        issuer_title=record.issuer.title,
         achievement=record.achievement.name,
         hundredths=record.amount.hundredths,
         unit=record.amount.unit,
