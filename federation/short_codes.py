@@ -17,7 +17,7 @@ CODE_CHARS: Final = 16
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_CHARS: Final = 14
 _CHECK_PRIME: Final = 1021  # the largest that two characters can hold
-_READ_AS: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+_READ_AS: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None})
 
 
 class MistypedCode(InvalidInput):
@@ -42,8 +42,8 @@ def new(random: bytes) -> str:
 
 
 def read(typed: str) -> str:
-    """The code that somebody typed, forgiving case, hyphens, and letters that look like digits; raises MistypedCode."""
-    code = typed[: 4 * CODE_CHARS].upper().translate(_READ_AS)
+    """The code that somebody typed; case, hyphens, blanks and letters like digits do not matter. Else MistypedCode."""
+    code = "".join(typed[: 4 * CODE_CHARS].upper().split()).translate(_READ_AS)
     if len(code) != CODE_CHARS or not set(code) <= set(_DIGITS):
         raise MistypedCode(typed[:40])
     number = _number(code[:_RANDOM_CHARS])

@@ -116,6 +116,7 @@ async def test_a_learner_sees_what_credits_become_before_applying(chromium, made
     async with window(chromium, made, size, scripts=scripts, role="learner") as page:
         await page.goto(f"{made.address}/my")
         await page.get_by_role("link", name="转换学分").click()
+        await page.get_by_text("知道对方的节点名称？").click()
         await page.get_by_label("向哪个机构申请").fill(RECEIVER)
         await page.get_by_role("button", name="下一步").click()
         await page.get_by_label("智能手机入门").check()
@@ -172,8 +173,9 @@ async def test_a_registrar_decides_on_a_conversion_with_its_evidence_in_view(chr
     case = made.cases[1 if approves else 2]
     async with window(chromium, made, PHONE, role="registrar") as page:
         await page.goto(f"{made.address}/desk")
-        await page.get_by_role("link", name=f"转换申请 {case}").click()
+        await page.get_by_role("listitem").filter(has_text=case).get_by_role("link", name="转换申请：").click()
         told = await page.locator("main").inner_text()
+        assert "海宁" in told, "who asks, by the name that people use"
         assert "2 学分" in told
         assert "结果一致" in told
         if not approves:

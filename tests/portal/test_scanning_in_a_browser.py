@@ -4,6 +4,7 @@ Needs the system's Chromium; where there is none, these tests say so and are ski
 """
 
 from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
 import pytest_asyncio
@@ -17,6 +18,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is absent from this machine: apt install chromium"),
 ]
 PHONE, DESK = (390, 844), (1280, 900)
+VISITORS = count(1)
 WAYS = [
     pytest.param(size, scripts, id=f"{name}, {'with' if scripts else 'without'} JavaScript")
     for name, size in (("phone", PHONE), ("desk", DESK))
@@ -51,7 +53,10 @@ async def code(made):
 @asynccontextmanager
 async def checking(chromium, made, size=PHONE, *, scripts=True, detector="", ui="zh"):
     context = await chromium.new_context(
-        viewport={"width": size[0], "height": size[1]}, java_script_enabled=scripts, locale="zh-CN"
+        viewport={"width": size[0], "height": size[1]},
+        java_script_enabled=scripts,
+        locale="zh-CN",
+        extra_http_headers={"X-Forwarded-For": f"10.0.0.{next(VISITORS)}"},  # each with a budget of their own
     )
     page = await context.new_page()
     trouble = []

@@ -170,3 +170,9 @@ async def test_more_than_fits_one_answer_is_refused_before_anything_is_given_out
     with pytest.raises(ProofTooLarge):
         await office.prove(records=tuple(one.id for one in large))
     assert (await office.kept()) == ([], [])
+
+
+@pytest.mark.parametrize("typed", ["{}\n", " {} ", "{}\u3000", "\t{}\r\n"], ids=["line", "blanks", "wide", "tab"])
+def test_a_code_copied_from_a_page_with_what_stands_around_it_is_read(typed):
+    code = short_codes.new(bytes(range(9)))
+    assert short_codes.read(typed.format(short_codes.grouped(code))) == code
