@@ -77,6 +77,7 @@ def draw(template: str, ui: wording.Ui, values: Mapping[str, Any]) -> str:
         "t": say,
         "w": lambda value: wording.value_word(ui, value),
         "both": lambda text: wording.both(ui, text),
+        "quantity": lambda hundredths, unit: wording.quantity(ui, hundredths, unit),
         "day": lambda on: wording.day(ui, on),
         "day_at": lambda at_ms: wording.day_at(ui, at_ms),
         "moment": lambda at_ms: wording.moment(ui, at_ms),

@@ -34,12 +34,21 @@ def catalogue() -> Mapping[str, tuple[str, str]]:
 def say(ui: Ui, key: str, **values: object) -> str:
     """A message with its values put in; raises KeyError for one that is not in the catalogue.
 
-    Where a value is marked up already, the message is too, and its other values are escaped.
+    `{count:row|rows}` is a count with the word that goes with it. Where a value is marked up already, the message is
+    too, and its other values are escaped.
     """
     text = catalogue()[key][0 if ui == "zh" else 1]
+    values = {name: _Count(value) if type(value) is int else value for name, value in values.items()}
     if any(isinstance(value, Markup) for value in values.values()):
         return Markup(text).format(**values)  # noqa: S704  # our own catalogue
     return text.format(**values)
+
+
+class _Count(int):
+    def __format__(self, words: str) -> str:
+        one, separator, many = words.partition("|")
+        number = format(int(self), "," if separator else words)
+        return f"{number} {one if self == 1 else many}" if separator else number
 
 
 def value_word(ui: Ui, value: str) -> str:
@@ -59,6 +68,12 @@ def both(ui: Ui, text: BilingualLine | BilingualProse) -> str:
 def amount(hundredths: int) -> str:
     whole, part = divmod(hundredths, 100)
     return f"{whole}.{part:02d}".rstrip("0").rstrip(".") if part else str(whole)
+
+
+def quantity(ui: Ui, hundredths: int, unit: str) -> str:
+    """An amount with its unit, of which English has one form for just one."""
+    word = value_word(ui, unit)
+    return f"{amount(hundredths)} {word.removesuffix('s') if ui == 'en' and hundredths == 100 else word}"
 
 
 def day(ui: Ui, on: date) -> str:

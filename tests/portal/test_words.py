@@ -6,7 +6,7 @@ from datetime import date
 from importlib import resources
 from string import Formatter
 
-from node.portal.wording import ago, amount, catalogue, day, say
+from node.portal.wording import ago, amount, catalogue, day, quantity, say
 from tests.style.tree import ROOT
 
 PORTAL = ROOT / "node" / "portal"
@@ -81,4 +81,6 @@ def test_values_read_as_people_write_them():
         "2 天前",
     ]
     assert [ago("en", one) for one in (60_000, 86_400_000)] == ["1 minute ago", "1 day ago"]
+    assert [say("en", "sheet.rows", count=one) for one in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
+    assert [quantity("en", one, "credit") for one in (50, 100, 250)] == ["0.5 credits", "1 credit", "2.5 credits"]
     assert say("zh", "search.silent", count=2) == "还有 2 个节点未回应"
