@@ -28,6 +28,7 @@ from federation.credit_records import CredentialId, Subject
 from federation.credits import LotId, OperationId, Reservation, Sha256Hex
 from federation.errors import Conflict
 from federation.naming import NameField
+from federation.second_looks import PassedOn, pass_on
 
 SOURCES_MAX: Final = 32
 HOLDS_MAX: Final = 64
@@ -52,6 +53,7 @@ CaseState = Literal[
 ]
 CaseStep = Literal[
     "review",  # the rules ask for people
+    "pass_on",  # somebody else of the receiver shall look at it
     "announce",  # enough people agree, and there is public notice
     "reserve",
     "commit",
@@ -70,6 +72,7 @@ CASE_STEPS: Final[dict[tuple[CaseState, CaseStep], CaseState]] = {
     ("received", "reserve"): "reserving",
     ("received", "refuse"): "refused",
     ("received", "cancel"): "cancelled",
+    ("reviewing", "pass_on"): "reviewing",
     ("reviewing", "announce"): "notice",
     ("reviewing", "reserve"): "reserving",
     ("reviewing", "refuse"): "refused",
@@ -187,7 +190,7 @@ class ConversionCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     `decided_on`: the day the evaluation was made for. `trace_sha256`: of the canonical bytes of its trace, which the
     same evaluation gives again. `results`: the records issued. `wanted_end`: what becomes of it once all is let go.
     `trouble`: why records could not be issued though everything was used up. `steps`: how many were ever made, also
-    those that the history has no room for.
+    those that the history has no room for. `passed_on`: who would not decide alone, and why; no news tells it.
     """
 
     request: ConversionRequest
@@ -202,6 +205,7 @@ class ConversionCase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     notice_days: int = 0
     notice_until_ms: int = 0
     reviews: tuple[ReviewNote, ...] = ()
+    passed_on: tuple[PassedOn, ...] = ()
     appeals: int = 0
     holds: Annotated[tuple[Hold, ...], Meta(max_length=HOLDS_MAX)] = ()
     results: tuple[CredentialId, ...] = ()
@@ -293,9 +297,18 @@ def appeal(case: ConversionCase, remark: str, *, number: int, at_ms: int) -> Con
         raise AppealOutdated(case.id, f"answers step {number}, the refusal is step {case.steps}")
     if case.appeals >= APPEALS_MAX:
         raise AppealsUsedUp(case.id, f"{case.appeals} appeals")
-    return msgspec.structs.replace(
-        again, appeals=case.appeals + 1, reviews=(), holds=(), trouble="", reviewers=max(1, case.reviewers)
-    )
+    anew = msgspec.structs.replace(again, reviews=(), passed_on=(), holds=(), trouble="")
+    return msgspec.structs.replace(anew, appeals=case.appeals + 1, reviewers=max(1, case.reviewers))
+
+
+def escalate(case: ConversionCase, *, by: str, reason: str, at_ms: int) -> ConversionCase:
+    """A case that waits for people, passed on to others of them; the learner reads that, and not the reason.
+
+    Raises IllegalCaseStep, and as `second_looks.pass_on`.
+    """
+    zh, en = "审核人提请另一位同事复核。", "A reviewer has asked a colleague to look at it as well."
+    again = step(case, "pass_on", at_ms=at_ms, zh=zh, en=en)
+    return msgspec.structs.replace(again, passed_on=pass_on(case.passed_on, by=by, reason=reason, at_ms=at_ms))
 
 
 def news_of(case: ConversionCase) -> CaseNews:

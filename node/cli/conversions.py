@@ -110,17 +110,24 @@ def appeal(asking: Asking, /, id_: str, remark: str) -> None:
 @click.argument("id_", metavar="[CASE]", required=False)
 @click.option("--as", "by", help="Who reviews; each person once.")
 @click.option("--approve/--return", "approve", default=None, help="Agree, or send it back with a remark.")
-@click.option("--remark", default="", help="The learner reads it.")
+@click.option("--remark", default="", help="The learner reads it; with --pass-on, colleagues alone.")
+@click.option("--pass-on", "passes_on", is_flag=True, help="Have somebody else decide 提请复核; --remark says why.")
 @click.pass_obj
-def review(asking: Asking, /, id_: str | None, by: str | None, remark: str, *, approve: bool | None) -> None:
+def review(
+    asking: Asking, /, id_: str | None, by: str | None, remark: str, *, approve: bool | None, passes_on: bool
+) -> None:
     """What others ask this node to convert: without CASE those that wait; with one, decide, or only look at it."""
     if id_ is None:
         _print_cases(asking, _waiting(asking))
         return
-    if approve is None:
+    if passes_on and approve is not None:
+        raise click.UsageError("--pass-on stands alone: somebody else approves or returns")
+    if approve is None and not passes_on:
         told = asking.ask("case.show", desk.CaseNamed(id=id_), desk.CaseShown)
     elif by is None:
         raise click.UsageError("say who reviews with --as")
+    elif approve is None:
+        told = asking.ask("case.pass_on", desk.CasePassOnAsked(id=id_, by=by, reason=remark), desk.CaseShown)
     else:
         asked = desk.CaseReviewAsked(id=id_, by=by, approve=approve, remark=remark)
         told = asking.ask("case.review", asked, desk.CaseShown)
@@ -178,6 +185,9 @@ def _print_case(asking: Asking, case: desk.CaseShown) -> None:
     for note in case.reviews:
         verdict = asking.word("approved" if note.approves else "returned")
         click.echo(f"    {china_time(note.at_ms)}  {clean(note.by)}  {verdict}  {clean(note.remark)}".rstrip())
+    for passed in case.passed_on:
+        word = asking.word("passed on")
+        click.echo(f"    {china_time(passed.at_ms)}  {clean(passed.by)}  {word}  {clean(passed.reason)}")
     for line in case.history:
         click.echo(f"    {china_time(line.at_ms)}  {clean(line.zh if asking.ui == 'zh' else line.en)}")
     if case.trace_holds is not None:

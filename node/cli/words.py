@@ -196,6 +196,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "erased": ("已注销", "erased"),
     "none": ("—", "—"),
     "written learners": ("已写入。", "Written."),
+    "passed on": ("提请复核", "passed on"),
     "approved": ("同意", "approved"),
     **CREDIT_WORDS,
 }

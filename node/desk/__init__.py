@@ -22,6 +22,7 @@ from node.desk import (
 from node.desk.completions import (
     CompletionAsked,
     CompletionNamed,
+    CompletionPassOnAsked,
     Completions,
     CompletionsAsked,
     CompletionSettleAsked,
@@ -29,6 +30,7 @@ from node.desk.completions import (
 )
 from node.desk.conversions import (
     CaseNamed,
+    CasePassOnAsked,
     CaseReviewAsked,
     Cases,
     CasesAsked,
@@ -219,6 +221,7 @@ __all__ = [
     "BalanceLine",
     "Balances",
     "CaseNamed",
+    "CasePassOnAsked",
     "CaseReviewAsked",
     "CaseShown",
     "Cases",
@@ -227,6 +230,7 @@ __all__ = [
     "CheckTold",
     "CompletionAsked",
     "CompletionNamed",
+    "CompletionPassOnAsked",
     "CompletionSettleAsked",
     "CompletionShown",
     "Completions",

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from federation.catalogue import ResourceId
 from federation.naming import NameField
+from federation.second_looks import PassedOn
 from node.desk.plain import Document, Limit, Operation, Person
 
 CompletionId = Annotated[str, Meta(pattern=r"^F[0-9A-Z]{16}$")]
@@ -40,6 +41,7 @@ class CompletionShown(Document, frozen=True, kw_only=True):
     by: str
     record: str
     reason: str
+    passed_on: tuple[PassedOn, ...] = ()
     told_at_ms: int
     changed_at_ms: int
 
@@ -72,9 +74,18 @@ class CompletionSettleAsked(Document, frozen=True, kw_only=True):
     reason: Remark = ""
 
 
+class CompletionPassOnAsked(Document, frozen=True, kw_only=True):
+    """Somebody else shall look into it; the people of this node read why."""
+
+    id: CompletionId
+    by: Person
+    reason: Annotated[str, Meta(max_length=1_000)] = ""
+
+
 OPERATIONS: Final = (
     Operation(name="completion.tell", asked=CompletionAsked, answered=CompletionShown),
     Operation(name="completion.list", asked=CompletionsAsked, answered=Completions),
     Operation(name="completion.show", asked=CompletionNamed, answered=CompletionShown),
     Operation(name="completion.settle", asked=CompletionSettleAsked, answered=CompletionShown),
+    Operation(name="completion.pass_on", asked=CompletionPassOnAsked, answered=CompletionShown),
 )

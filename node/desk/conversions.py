@@ -9,6 +9,7 @@ from federation.catalogue import BilingualLine
 from federation.conversion import Evaluation, Grant, Refusal
 from federation.conversion_cases import CaseNote, CaseState, Hold, ReviewNote
 from federation.naming import NameField
+from federation.second_looks import PassedOn
 from node.desk.plain import Document, Limit, Operation, Person
 
 CaseId = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -99,6 +100,7 @@ class CaseShown(Document, frozen=True, kw_only=True):
     reviewers: int
     notice_until_ms: int
     reviews: tuple[ReviewNote, ...]
+    passed_on: tuple[PassedOn, ...] = ()
     holds: tuple[Hold, ...]
     results: tuple[str, ...]
     history: tuple[CaseNote, ...]
@@ -125,6 +127,14 @@ class CaseReviewAsked(Document, frozen=True, kw_only=True):
     remark: Annotated[str, Meta(max_length=1_000)] = ""
 
 
+class CasePassOnAsked(Document, frozen=True, kw_only=True):
+    """Somebody else shall decide; the people of this node read why."""
+
+    id: CaseId
+    by: Person
+    reason: Annotated[str, Meta(max_length=1_000)] = ""
+
+
 OPERATIONS: Final = (
     Operation(name="convert.preview", asked=ConvertAsked, answered=Previewed),
     Operation(name="convert.apply", asked=RequestNamed, answered=RequestState),
@@ -134,4 +144,5 @@ OPERATIONS: Final = (
     Operation(name="case.list", asked=CasesAsked, answered=Cases),
     Operation(name="case.show", asked=CaseNamed, answered=CaseShown),
     Operation(name="case.review", asked=CaseReviewAsked, answered=CaseShown),
+    Operation(name="case.pass_on", asked=CasePassOnAsked, answered=CaseShown),
 )

@@ -6,10 +6,12 @@ nobody has looked into, or rules of issuing (`credit.issue`).
 
 from typing import Any, Final
 
+import msgspec
 from starlette.responses import Response
 
 from federation.catalogue import Resource
 from federation.errors import LlnError
+from federation.second_looks import check_may_decide, is_same_person
 from federation.timestamps import day_in_china
 from node import desk
 from node.portal import search_pages
@@ -99,7 +101,8 @@ async def _own(visit: Visit) -> Told:
         return ()
     asked = desk.CompletionsAsked(learner=visit.signed_in.learner, limit=TWIN_ROWS_MAX)
     listed = await visit.ask("completion.list", asked, desk.Completions)
-    return tuple(sorted(listed.completions, key=lambda one: one.told_at_ms, reverse=True))
+    own = [msgspec.structs.replace(one, passed_on=()) for one in listed.completions]  # what colleagues told each other
+    return tuple(sorted(own, key=lambda one: one.told_at_ms, reverse=True))
 
 
 def _table(name: str, rows: Told) -> Response:
@@ -128,12 +131,14 @@ def _table(name: str, rows: Told) -> Response:
 async def waiting(visit: Visit, limit: int = SHOWN) -> desk.Completions:
     """What learners say they have finished, and nobody has looked into."""
     asked = desk.CompletionsAsked(state="told", after=visit.query("after")[:64], limit=limit)
-    return await visit.ask("completion.list", asked, desk.Completions)
+    listed = await visit.ask("completion.list", asked, desk.Completions)
+    first = sorted(listed.completions, key=lambda one: not one.passed_on)
+    return desk.Completions(completions=tuple(first), more=listed.more)
 
 
 async def worklist(visit: Visit) -> Response:
     listed = await waiting(visit)
-    more = listed.completions[-1].id if listed.more else ""
+    more = max(one.id for one in listed.completions) if listed.more else ""
     return visit.page("desk_finished.html", rows=listed.completions, more=more, done=visit.query("done"))
 
 
@@ -154,7 +159,7 @@ async def _look_into(visit: Visit, *, problem: str = "", plan: desk.PlannedCredi
     learner = await visit.ask("learner.show", desk.LearnerNamed(learner=told.learner), desk.LearnerShown)
     achievements = await visit.ask("achievement.list", desk.AchievementsAsked(limit=500), desk.Achievements)
     own = await _offered_here(visit, told)
-    typed = {name: visit.text(name) for name in ("achievement", "amount", "achieved_on", "reason")}
+    typed = {name: visit.text(name) for name in ("achievement", "amount", "achieved_on", "reason", "why")}
     typed["achieved_on"] = typed["achieved_on"] or told.finished_on.isoformat()
     return visit.page(
         "desk_finished_one.html",
@@ -163,6 +168,7 @@ async def _look_into(visit: Visit, *, problem: str = "", plan: desk.PlannedCredi
         learner=learner,
         achievements=achievements.achievements,
         own=own,
+        mine=any(is_same_person(one.by, visit.signed_in.known_as) for one in told.passed_on),
         typed=typed,
         plan=plan,
         problem=problem,
@@ -189,6 +195,8 @@ async def decide(visit: Visit) -> Response:
     """First the plan, then the record; or a reason, which the learner reads."""
     told = await _told(visit)
     try:
+        if visit.text("decision") == "pass_on":
+            return await _pass_on(visit, told)
         if visit.text("decision") == "decline":
             return await _decline(visit, told)
         return await _issue(visit, told)
@@ -205,12 +213,22 @@ async def _decline(visit: Visit, told: desk.CompletionShown) -> Response:
     return visit.go("/desk/finished", done="declined")
 
 
+async def _pass_on(visit: Visit, told: desk.CompletionShown) -> Response:
+    """Somebody else shall look into it; the learner does not read why."""
+    by, reason = visit.signed_in.known_as, visit.text("why")[:1_000]
+    asked = visit.read(desk.CompletionPassOnAsked, id=told.id, by=by, reason=reason)
+    await visit.ask("completion.pass_on", asked, desk.CompletionShown)
+    await visit.behind.noting.note(visit.person, "pass_on", about=told.id)
+    return visit.go("/desk/finished", done="passed_on")
+
+
 async def _issue(visit: Visit, told: desk.CompletionShown) -> Response:
     """A crash between the record and the word that it was issued leaves both as they are; done again, it ends alike."""
     if told.state != "told":
         raise FormFaulty("state", visit.say("finished.settled"))
     if told.learner == visit.signed_in.learner:
         raise FormFaulty("learner", visit.say("finished.own"))
+    check_may_decide(told.passed_on, visit.signed_in.known_as)
     is_confirmed = visit.text("decision") == "issue"
     asked = desk.IssueAsked(rows=(_row(visit, told),), by=visit.signed_in.known_as, apply=is_confirmed)
     [planned] = (await visit.ask("credit.issue", asked, desk.IssuePlan)).rows

@@ -10,6 +10,7 @@ from typing import Final
 from starlette.responses import Response
 
 from federation.errors import LlnError
+from federation.second_looks import is_same_person
 from federation.timestamps import day_in_china
 from node import desk
 from node.portal import finished_pages
@@ -29,7 +30,13 @@ async def worklist(visit: Visit) -> Response:
     done = [one for one in recent.cases if one.state != "reviewing"]
     finished = await finished_pages.waiting(visit, FINISHED_SHOWN)
     await visit.know(*(one.home for one in recent.cases), *(one.home for one in waiting.cases))
-    return visit.page("work.html", finished=finished, waiting=waiting.cases, done=done, said=visit.query("done"))
+    return visit.page(
+        "work.html",
+        finished=finished,
+        waiting=sorted(waiting.cases, key=lambda one: not one.passed_on),
+        done=done,
+        said=visit.query("done"),
+    )
 
 
 async def case(visit: Visit) -> Response:
@@ -41,11 +48,16 @@ async def _case(visit: Visit, problem: str = "") -> Response:
     shown = await visit.ask("case.show", named, desk.CaseShown)
     await visit.know(shown.home)
     mine = any(review.by == visit.signed_in.known_as for review in shown.reviews)
-    return visit.page("case.html", status=422 if problem else 200, case=shown, mine=mine, problem=problem)
+    passed = any(is_same_person(one.by, visit.signed_in.known_as) for one in shown.passed_on)
+    return visit.page(
+        "case.html", status=422 if problem else 200, case=shown, mine=mine, passed=passed, problem=problem
+    )
 
 
 async def decide(visit: Visit) -> Response:
-    """Approve, or return with a reason; the decision carries the name of who is signed in."""
+    """Approve, return with a reason, or pass on; the decision carries the name of who is signed in."""
+    if visit.text("decision") == "pass_on":
+        return await _pass_on(visit)
     is_approved = visit.text("decision") == "approve"
     if not is_approved and not visit.text("remark"):
         return await _case(visit, visit.say("work.reason_needed"))
@@ -62,6 +74,17 @@ async def decide(visit: Visit) -> Response:
         return await _case(visit, refused.zh if visit.ui == "zh" else refused.en)
     await visit.behind.noting.note(visit.person, "approve" if is_approved else "return", about=asked.id)
     return visit.go("/desk", done="decided")
+
+
+async def _pass_on(visit: Visit) -> Response:
+    by, reason = visit.signed_in.known_as, visit.text("why")[:1_000]
+    asked = visit.read(desk.CasePassOnAsked, id=visit.request.path_params["id"], by=by, reason=reason)
+    try:
+        await visit.ask("case.pass_on", asked, desk.CaseShown)
+    except LlnError as refused:
+        return await _case(visit, visit.told(refused))
+    await visit.behind.noting.note(visit.person, "pass_on", about=asked.id)
+    return visit.go("/desk", done="passed_on")
 
 
 # --- issuing ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import msgspec
 
 from federation.consents import ConsentState
 from federation.credit_records import Achievement, StatusSlot
+from federation.second_looks import PassedOn
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,7 +221,8 @@ class CompletionRow(Kept, frozen=True, kw_only=True):
     """自述学完: what a learner of this node says they have finished, until somebody has looked into it.
 
     `owner`: the learner; `state`: told, issued, declined, withdrawn. It is the learner's word and no credit:
-    `record` is what was issued on it, `reason` why nothing was.
+    `record` is what was issued on it, `reason` why nothing was. `passed_on`: who would not decide alone; for the
+    institution's own people.
     """
 
     state: Literal["told", "issued", "declined", "withdrawn"] = "told"
@@ -232,6 +234,7 @@ class CompletionRow(Kept, frozen=True, kw_only=True):
     by: str = ""
     record: str = ""
     reason: str = ""
+    passed_on: tuple[PassedOn, ...] = ()
     told_at_ms: int
     changed_at_ms: int
 

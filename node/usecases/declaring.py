@@ -7,10 +7,12 @@ word is no credit, counts in no balance and leaves the node in no message.
 import msgspec
 
 from federation.errors import Conflict, InvalidInput, NotFound
+from federation.second_looks import check_may_decide, pass_on
 from federation.short_ids import ID_BYTES, write_id
 from node.desk.completions import (
     CompletionAsked,
     CompletionNamed,
+    CompletionPassOnAsked,
     Completions,
     CompletionsAsked,
     CompletionSettleAsked,
@@ -107,7 +109,10 @@ class Declaring:
         return await self._store.read(lambda tx: _shown(_held(tx, asked.id)))
 
     async def settle(self, asked: CompletionSettleAsked) -> CompletionShown:
-        """Once: raises CompletionUnknown, CompletionSettled. Settled alike once more, it stays as it is."""
+        """Once; settled alike once more, it stays as it is.
+
+        Raises CompletionUnknown, CompletionSettled, PassedOnAlready.
+        """
         now_ms = self._clock.now_ms()
 
         def unit(tx: Transaction) -> CompletionShown:
@@ -116,11 +121,28 @@ class Declaring:
                 return _shown(row)
             if row.state != "told":
                 raise CompletionSettled(asked.id, row.state)
+            if asked.state != "withdrawn":
+                check_may_decide(row.passed_on, asked.by)
             settled = msgspec.structs.replace(
                 row, state=asked.state, by=asked.by, record=asked.record, reason=asked.reason, changed_at_ms=now_ms
             )
             tx.credits.completions.put([settled])
             return _shown(settled)
+
+        return await self._store.write(unit)
+
+    async def pass_on(self, asked: CompletionPassOnAsked) -> CompletionShown:
+        """Have somebody else decide; raises CompletionUnknown, CompletionSettled, and as `second_looks.pass_on`."""
+        now_ms = self._clock.now_ms()
+
+        def unit(tx: Transaction) -> CompletionShown:
+            row = _held(tx, asked.id)
+            if row.state != "told":
+                raise CompletionSettled(asked.id, row.state)
+            passed_on = pass_on(row.passed_on, by=asked.by, reason=asked.reason, at_ms=now_ms)
+            passed = msgspec.structs.replace(row, passed_on=passed_on, changed_at_ms=now_ms)
+            tx.credits.completions.put([passed])
+            return _shown(passed)
 
         return await self._store.write(unit)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from node.desk.learners import LearnerExport, LearnerNamed
 from node.ports import Clock, ResourceRow, Store, Transaction
-from node.ports.crediting import LearnerRow, MoveRow, RecordRow, RequestRow
+from node.ports.crediting import CompletionRow, LearnerRow, MoveRow, RecordRow, RequestRow
 from node.usecases.disclosing import LearnerUnknown, consent_in, rows_of, shown
 from node.usecases.noting import offers_of
 
@@ -51,7 +51,7 @@ class Exporting:
             "consents.json": _json([{"consent": consent_in(row), "shown": shown(row, now_ms)} for row in consents]),
             "disclosures.json": _json(list(rows_of(tx.credits.disclosures, learner))),
             "proofs.json": _json(list(rows_of(tx.credits.proofs, learner))),
-            "completions.json": _json(list(rows_of(tx.credits.completions, learner))),
+            "completions.json": _json([_without_asides(row) for row in rows_of(tx.credits.completions, learner)]),
             "offers.json": _json([_offer(tx, row) for row in offers_of(tx, learner)]),
             "moves.json": _json(list(map(_move, rows_of(tx.credits.moves, learner)))),
             "requests.json": _json(list(map(_request, rows_of(tx.credits.requests, learner)))),
@@ -66,6 +66,11 @@ def _offer(tx: Transaction, row: ResourceRow) -> dict[str, object]:
     """A resource that the learner has offered, with its files by name and digest; the files are theirs already."""
     told: dict[str, object] = msgspec.to_builtins(row)
     return told | {"files": [msgspec.to_builtins(one) for one in tx.people.files.of(row.id)]}
+
+
+def _without_asides(row: CompletionRow) -> CompletionRow:
+    """Without what the institution's people told each other of it."""
+    return msgspec.structs.replace(row, passed_on=())
 
 
 def _without_document(record: RecordRow) -> dict[str, object]:

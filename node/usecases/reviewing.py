@@ -4,7 +4,6 @@ What lives here: who has agreed, when notice ends, and what a learner's cancelli
 what follows once everybody agrees (`converting.py`, handed in as `Deciding`).
 """
 
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final, Protocol
@@ -13,12 +12,13 @@ import msgspec
 
 from federation import canonical, credentials
 from federation.catalogue import BilingualLine
-from federation.conversion_cases import CaseAct, ConversionCase, ReviewNote, appeal, step
+from federation.conversion_cases import CaseAct, ConversionCase, ReviewNote, appeal, escalate, step
 from federation.credit_records import CreditRecord
 from federation.errors import Conflict, InvalidInput, RefusedCall
 from federation.naming import NodeName
+from federation.second_looks import check_may_decide, is_same_person
 from federation.timestamps import day_in_china
-from node.desk.conversions import CaseNamed, CaseReviewAsked, Cases, CasesAsked, CaseShown
+from node.desk.conversions import CaseNamed, CasePassOnAsked, CaseReviewAsked, Cases, CasesAsked, CaseShown
 from node.ports import Clock, Store, Transaction
 from node.usecases.weighing import Weighing, case_of, rule_of, target_of, weigh, weigh_again
 
@@ -96,6 +96,18 @@ class Reviewing:
         """Agree, or return with a reason; raises CaseUnknown, IllegalCaseStep, ReviewedAlready, RemarkMissing."""
         return await self._store.write(lambda tx: _shown(tx, self._review(tx, asked)))
 
+    async def pass_on(self, asked: CasePassOnAsked) -> CaseShown:
+        """Have somebody else decide; raises CaseUnknown, IllegalCaseStep, ReviewedAlready, and as `escalate`."""
+
+        def unit(tx: Transaction) -> CaseShown:
+            case = self._deciding.held(tx, asked.id)
+            if any(is_same_person(note.by, asked.by) for note in case.reviews):
+                raise ReviewedAlready(asked.id)
+            passed = escalate(case, by=asked.by, reason=asked.reason, at_ms=self._clock.now_ms())
+            return _shown(tx, self._deciding.keep(tx, passed))
+
+        return await self._store.write(unit)
+
     # --- what homes say ----------------------------------------------------------------------------------------------
 
     async def act(self, sender: NodeName, document: bytes) -> Unit:
@@ -142,8 +154,9 @@ class Reviewing:
     def _review(self, tx: Transaction, asked: CaseReviewAsked) -> ConversionCase:
         now_ms = self._clock.now_ms()
         case = self._deciding.held(tx, asked.id)
-        if any(_folded(note.by) == _folded(asked.by) for note in case.reviews):
+        if any(is_same_person(note.by, asked.by) for note in case.reviews):
             raise ReviewedAlready(asked.id)
+        check_may_decide(case.passed_on, asked.by)
         if not asked.approve and not asked.remark.strip():
             raise RemarkMissing(asked.id)
         note = ReviewNote(by=asked.by, approves=asked.approve, remark=asked.remark, at_ms=now_ms)
@@ -205,6 +218,7 @@ def _shown(tx: Transaction, case: ConversionCase) -> CaseShown:
         reviewers=case.reviewers,
         notice_until_ms=case.notice_until_ms,
         reviews=case.reviews,
+        passed_on=case.passed_on,
         holds=case.holds,
         results=case.results,
         history=case.history,
@@ -221,7 +235,3 @@ def _targets(tx: Transaction, case: ConversionCase) -> Iterator[tuple[str, Bilin
             target = target_of(rule, credit.achievement, credit.version) if rule else None
             if target is not None:
                 yield credit.achievement, target.title
-
-
-def _folded(name: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
