@@ -61,6 +61,7 @@ class Portal(_Section, frozen=True, kw_only=True):
     address: WebOrigin | None = None
     metrics: Literal["loopback", "everybody"] = "loopback"
     session_hours: Annotated[int, Meta(ge=1, le=168)] = 12
+    second_person_rows: Annotated[int, Meta(ge=0, le=100_000)] = 50
     staff_totp: bool = False
     oidc_issuer: OidcIssuer | None = None
     oidc_client: Annotated[str, Meta(max_length=255)] = ""

@@ -32,6 +32,7 @@ from node.usecases.clearing import Clearing
 from node.usecases.continuing import ContinuingHome, continue_logs, recall_logs
 from node.usecases.filing import MEGABYTE, FileLimits, Filing
 from node.usecases.founding import open_own_logs
+from node.usecases.handing_over import HandingOver
 from node.usecases.identifying import Identifying
 from node.usecases.importing import Importing
 from node.usecases.inspecting import Inspecting
@@ -260,7 +261,17 @@ class Node(Parts):
 
     @cached_property
     def uploading(self) -> Uploading:
-        return Uploading(store=self.store, clock=self.clock, randomness=self.randomness, noting=self.noting)
+        return Uploading(
+            store=self.store,
+            clock=self.clock,
+            randomness=self.randomness,
+            noting=self.noting,
+            alone_max=self.settings.portal.second_person_rows,
+        )
+
+    @cached_property
+    def handing_over(self) -> HandingOver:
+        return HandingOver(store=self.store, clock=self.clock, randomness=self.randomness, noting=self.noting)
 
     @cached_property
     def read_sheet(self) -> Callable[[bytes, str], Awaitable[CreditSheet]]:

@@ -200,6 +200,7 @@ class _Running:
             "enrolment door": self._keep_door,
             "tallying": node.tallying.run,
             "filing": node.filing.run,
+            "handing over": node.handing_over.run,
         }
         self._follow_signals()
         port = await self._server.start(node.settings.listen.grpc)

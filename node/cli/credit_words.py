@@ -60,6 +60,7 @@ CREDIT_WORDS: Final[dict[str, tuple[str, str]]] = {
     "erase.disclosure": ("提供记录", "disclosures"),
     "erase.completion": ("自述学完", "what was said to be finished"),
     "erase.offer": ("未入库的资源和文件", "resources and files not published"),
+    "erase.sheet_row": ("等待复核的表格里关于此人的行", "rows about them in sheets that wait"),
     "erase.proof": ("学习成果证明", "proofs"),
     "erase.request": ("转换申请", "conversion requests"),
     "erase.move": ("迁移记录", "moves"),

@@ -34,6 +34,7 @@ WORDS: Final = ("青", "山", "绿", "水", "春", "风", "秋", "月", "松", "
 PEOPLE: Final[tuple[tuple[str, str, tuple[Role, ...], str], ...]] = (
     ("shen", "沈小满", ("learner",), "看学分、转换、打印证明 see, convert and prove credits"),
     ("wang", "王老师", ("registrar",), "待办、开户、登记学分 decide, open accounts, issue credits"),
+    ("zhao", "赵老师", ("registrar",), "复核大批登记 the second person for large sheets of credits"),
     ("chen", "陈老师", ("contributor",), "一个被退回，等您修改 something of yours came back, to be put right"),
     ("li", "李审核", ("reviewer",), "两个资源等您审核 two resources wait for your review"),
     ("guan", "管系统", ("operator",), "节点状况、人员与角色 this node, people and roles"),

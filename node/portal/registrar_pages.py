@@ -30,8 +30,12 @@ async def worklist(visit: Visit) -> Response:
     done = [one for one in recent.cases if one.state != "reviewing"]
     finished = await finished_pages.waiting(visit, FINISHED_SHOWN)
     await visit.know(*(one.home for one in recent.cases), *(one.home for one in waiting.cases))
+    sheets = await visit.behind.handing_over.waiting()
+    own = [one for one in sheets if one.owner == visit.signed_in.id]
     return visit.page(
         "work.html",
+        sheets=[one for one in sheets if one not in own],
+        own_sheets=own,
         finished=finished,
         waiting=sorted(waiting.cases, key=lambda one: not one.passed_on),
         done=done,

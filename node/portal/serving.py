@@ -26,6 +26,7 @@ from node.portal.window import Desk, Window
 from node.ports import Clock, Randomness
 from node.ports.people import Provider
 from node.usecases.filing import Filing
+from node.usecases.handing_over import HandingOver
 from node.usecases.linking import Linking
 from node.usecases.noting import Noting
 from node.usecases.second_factor import SecondFactor
@@ -78,6 +79,8 @@ class People(Protocol):
     @property
     def uploading(self) -> Uploading: ...
     @property
+    def handing_over(self) -> HandingOver: ...
+    @property
     def filing(self) -> Filing: ...
     @property
     def titling(self) -> Titling: ...
@@ -115,6 +118,7 @@ class PortalServer:
             counts=lambda: border,
             looks=Budgets(per_minute(LOOKS_PER_MINUTE)),
             uploading=people.uploading,
+            handing_over=people.handing_over,
             titling=people.titling,
             read_sheet=people.read_sheet,
             sheets=Holding(_draw_by(people.randomness), each_max=SHEETS_EACH_MAX, all_max=SHEETS_MAX),

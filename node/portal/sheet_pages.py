@@ -5,7 +5,7 @@ becomes (`credit.issue`), or which records an upload issued (`node/usecases/uplo
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -15,6 +15,7 @@ from node.portal.pages import Page
 from node.portal.tables import as_csv, as_json
 from node.portal.visits import SHEET_BYTES_MAX, HeldSheet, Visit
 from node.ports.people import Role, UploadRow
+from node.usecases.uploading import SecondPersonNeeded
 
 REGISTRAR: Final[tuple[Role, ...]] = ("registrar",)
 BATCH: Final = 200
@@ -53,25 +54,39 @@ async def upload(visit: Visit) -> Response:
 
 
 async def plan(visit: Visit) -> Response:
-    held = _held(visit)
-    planned = await _planned(visit, held)
-    by_change = {change: [row for row in planned if row.change == change] for change in ("issue", "same", "refused")}
+    return await _plan(visit, visit.request.path_params["id"], _held(visit))
+
+
+async def _plan(visit: Visit, name: str, held: HeldSheet, problem: str = "") -> Response:
+    planned = await plan_of(visit, held.sheet)
+    needs_second = await visit.behind.uploading.is_second_needed(visit.signed_in, len(rows_to_issue(planned)))
     return visit.page(
         "sheet_plan.html",
-        name=visit.request.path_params["id"],
+        status=409 if problem else 200,
+        name=name,
         file=held.file,
-        shown=SHOWN,
-        counts={change: len({row.row for row in rows}) for change, rows in by_change.items()},
-        issue=by_change["issue"][:SHOWN],
-        same=by_change["same"][:SHOWN],
-        refused=by_change["refused"][:SHOWN],
+        needs_second=needs_second,
+        has_other=await visit.behind.handing_over.has_other(visit.signed_in) if needs_second else False,
+        problem=problem,
+        **shown_plan(planned),
     )
+
+
+def shown_plan(planned: Sequence[desk.PlannedCredit]) -> dict[str, Any]:
+    """A plan as pages draw it: how many rows each change has, and the first of them."""
+    by_change = {change: [row for row in planned if row.change == change] for change in ("issue", "same", "refused")}
+    counts = {change: len({row.row for row in rows}) for change, rows in by_change.items()}
+    return {"shown": SHOWN, "counts": counts} | {change: rows[:SHOWN] for change, rows in by_change.items()}
+
+
+def rows_to_issue(planned: Sequence[desk.PlannedCredit]) -> frozenset[int]:
+    return frozenset(row.row for row in planned if row.change == "issue")
 
 
 async def refused_csv(visit: Visit) -> Response:
     """The rows that are refused, as they stood, each with why: to be corrected and uploaded again."""
     held = _held(visit)
-    refused = [row for row in await _planned(visit, held) if row.change == "refused"]
+    refused = [row for row in await plan_of(visit, held.sheet) if row.change == "refused"]
     head = (*held.sheet.columns, "原因 reason", "行 row")
     why: dict[int, list[str]] = {}
     for row in refused:
@@ -82,18 +97,52 @@ async def refused_csv(visit: Visit) -> Response:
 
 async def issue(visit: Visit) -> Response:
     """Carry the plan out: the sheet is taken, so that a second press finds nothing to do."""
-    name, person = visit.request.path_params["id"], visit.signed_in
-    held = visit.behind.sheets.take(name, person.id, visit.now_ms)
-    if held is None:
-        raise SheetGone(name)
-    uploading = visit.behind.uploading
-    begun = await uploading.begin(person, held.file)
-    for rows in _batches(held.sheet.rows):
-        asked = desk.IssueAsked(rows=rows, by=person.known_as, apply=True)
-        told = await visit.ask("credit.issue", asked, desk.IssuePlan)
-        await uploading.issued(begun.id, tuple(row.id for row in told.rows if row.change == "issue"))
-    await uploading.finish(begun.id)
+    held, person = _taken(visit), visit.signed_in
+    try:
+        wanted = rows_to_issue(await plan_of(visit, held.sheet))
+        begun = await visit.behind.uploading.begin(person, held.file, planned=len(wanted))
+    except SecondPersonNeeded as needed:
+        return await _plan(visit, _put_back(visit, held), held, visit.told(needed))
+    await carry_out(visit, begun.id, held.sheet, wanted)
     return visit.go(f"/desk/uploads/{begun.id}", done="issued")
+
+
+async def carry_out(visit: Visit, upload: str, sheet: desk.CreditSheet, wanted: frozenset[int]) -> None:
+    """Issue the rows that were planned, and no other, for as long as nobody begins to undo."""
+    uploading = visit.behind.uploading
+    for rows in _batches([row for row in sheet.rows if row.row in wanted]):
+        asked = desk.IssueAsked(rows=rows, by=visit.signed_in.known_as, apply=True)
+        told = await visit.ask("credit.issue", asked, desk.IssuePlan)
+        now = await uploading.issued(upload, tuple(row.id for row in told.rows if row.change == "issue"))
+        if now.state != "issuing":
+            return
+    await uploading.finish(upload)
+
+
+async def hand_over(visit: Visit) -> Response:
+    """It waits, durably, for another registrar."""
+    held = _taken(visit)
+    try:
+        wanted = rows_to_issue(await plan_of(visit, held.sheet))
+        row = await visit.behind.handing_over.hand_over(
+            visit.signed_in, held.file, held.sheet, planned=len(wanted), remark=visit.text("remark")[:400]
+        )
+    except LlnError as refused:
+        return await _plan(visit, _put_back(visit, held), held, visit.told(refused))
+    return visit.go(f"/desk/waiting/{row.id}", done="handed")
+
+
+def _taken(visit: Visit) -> HeldSheet:
+    """Raises SheetGone."""
+    name = visit.request.path_params["id"]
+    held = visit.behind.sheets.take(name, visit.signed_in.id, visit.now_ms)
+    if held is None:
+        raise SheetGone(name[:40])
+    return held
+
+
+def _put_back(visit: Visit, held: HeldSheet) -> str:
+    return visit.behind.sheets.put(visit.signed_in.id, held, visit.now_ms)
 
 
 def _held(visit: Visit) -> HeldSheet:
@@ -105,10 +154,10 @@ def _held(visit: Visit) -> HeldSheet:
     return held
 
 
-async def _planned(visit: Visit, held: HeldSheet) -> list[desk.PlannedCredit]:
+async def plan_of(visit: Visit, sheet: desk.CreditSheet) -> list[desk.PlannedCredit]:
     """What would become of each row now, in the order of the sheet."""
-    planned = list(held.sheet.refused)
-    for rows in _batches(held.sheet.rows):
+    planned = list(sheet.refused)
+    for rows in _batches(sheet.rows):
         asked = desk.IssueAsked(rows=rows, by=visit.signed_in.known_as)
         planned += (await visit.ask("credit.issue", asked, desk.IssuePlan)).rows
     return sorted(planned, key=lambda row: row.row)
@@ -132,8 +181,21 @@ async def uploads_json(visit: Visit) -> Response:
 
 async def uploads_csv(visit: Visit) -> Response:
     latest = await visit.behind.uploading.latest(visit.signed_in, UPLOADS_MAX)
-    rows = [(one.id, one.at_ms, one.file, one.state, len(one.records), len(one.revoked), one.reason) for one in latest]
-    head = ("id", "at_ms", "file", "state", "records", "revoked", "reason")
+    rows = [
+        (
+            one.id,
+            one.at_ms,
+            one.file,
+            one.state,
+            len(one.records),
+            len(one.revoked),
+            one.reason,
+            one.name,
+            one.approver_name,
+        )
+        for one in latest
+    ]
+    head = ("id", "at_ms", "file", "state", "records", "revoked", "reason", "uploaded_by", "second")
     return visit.finish(as_csv("uploads.csv", head, rows))
 
 
@@ -196,6 +258,7 @@ PAGES: Final = (
     Page(path="/desk/issue/sheet", answer=upload, roles=REGISTRAR, methods=("POST",)),
     Page(path="/desk/issue/sheet/{id}", answer=plan, roles=REGISTRAR),
     Page(path="/desk/issue/sheet/{id}", answer=issue, roles=REGISTRAR, methods=("POST",)),
+    Page(path="/desk/issue/sheet/{id}/hand", answer=hand_over, roles=REGISTRAR, methods=("POST",)),
     Page(path="/desk/issue/sheet/{id}/refused.csv", answer=refused_csv, roles=REGISTRAR),
     Page(path="/desk/uploads", answer=uploads, roles=REGISTRAR, shows=True),
     Page(path="/desk/uploads.json", answer=uploads_json, roles=REGISTRAR),

@@ -20,10 +20,11 @@ from node.portal.pages import Page
 from node.portal.registrar_pages import REGISTRAR
 from node.portal.tables import as_csv, as_json
 from node.portal.visits import Visit
+from node.ports.people import UploadRow
 
 AT_ONCE: Final = 1_000
 ROWS_MAX: Final = 10_000
-CASE_HEAD: Final = ("id", "state", "home", "decided_on", "credits", "reviewers", "reviews")
+CASE_HEAD: Final = ("id", "state", "home", "decided_on", "credits", "reviewers", "reviews", "sheet", "by", "remark")
 LEARNER_HEAD: Final = ("id", "state", "name", "identity_number", "student_number", "registered_at_ms")
 PERSON_HEAD: Final = ("id", "login", "name", "state", "roles", "learner")
 SEEN_HEAD: Final = ("at_ms", "recipient", "purpose", "fields", "records")
@@ -44,11 +45,19 @@ async def _cases(visit: Visit) -> Sequence[desk.CaseShown]:
     return (*waiting.cases, *(one for one in every.cases if one.state != "reviewing"))
 
 
+async def _sheets(visit: Visit) -> list[UploadRow]:
+    """Sheets of others that wait for a second registrar."""
+    return [one for one in await visit.behind.handing_over.waiting() if one.owner != visit.signed_in.id]
+
+
 async def cases_json(visit: Visit) -> Response:
-    return visit.finish(as_json(await _cases(visit)))
+    return visit.finish(as_json({"sheets": await _sheets(visit), "cases": await _cases(visit)}))
 
 
 async def cases_csv(visit: Visit) -> Response:
+    sheets = [
+        (one.id, one.state, "", "", "", "", "", one.file or "-", one.name, one.remark) for one in await _sheets(visit)
+    ]
     rows = [
         (
             one.id,
@@ -58,10 +67,13 @@ async def cases_csv(visit: Visit) -> Response:
             "; ".join(f"{credit.amount / 100:g} {credit.unit}" for grant in one.grants for credit in grant.credits),
             one.reviewers,
             len(one.reviews),
+            "",
+            "",
+            "",
         )
         for one in await _cases(visit)
     ]
-    return visit.finish(as_csv("cases.csv", CASE_HEAD, rows))
+    return visit.finish(as_csv("cases.csv", CASE_HEAD, [*sheets, *rows]))
 
 
 async def _learners(visit: Visit) -> list[desk.LearnerLine]:

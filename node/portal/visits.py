@@ -27,6 +27,7 @@ from node.ports import Clock, Randomness
 from node.ports.files import KeptFile
 from node.ports.people import Asked, PersonRow, Provider, Role
 from node.usecases.filing import Filing
+from node.usecases.handing_over import HandingOver
 from node.usecases.linking import Linking
 from node.usecases.noting import Noting
 from node.usecases.second_factor import SecondFactor
@@ -102,6 +103,7 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     counts: Callable[[], Counts]
     looks: Budgets
     uploading: Uploading
+    handing_over: HandingOver
     titling: Titling
     read_sheet: Callable[[bytes, str], Awaitable[CreditSheet]]
     sheets: Holding[HeldSheet]

@@ -74,20 +74,51 @@ class DoingRow(Kept, frozen=True, kw_only=True):
     at_ms: int
 
 
-class UploadRow(Kept, frozen=True, kw_only=True):
-    """A sheet of credits that somebody issued at the pages: `id` sorts the newest first, `owner` is who did it.
+UploadState = Literal["waiting", "returned", "taken_back", "expired", "issuing", "issued", "undoing", "undone"]
 
-    `records`: what this upload issued, and nothing that was there before; `revoked`: what of it was taken back. Names
-    and numbers of the sheet stand nowhere here.
+
+class UploadRow(Kept, frozen=True, kw_only=True):
+    """A sheet of credits that somebody uploaded: `id` sorts the newest first, `owner` is who did it, `name` their name.
+
+    `records`: what this upload issued, and nothing that was there before; `revoked`: what of it was taken back.
+    `until_ms`: until when it waits, or may be undone. `planned`: how many records it was to issue. `approver`: the
+    second person, who issued or returned it, "" where there was none. `kept_bytes`: of the sheet, while it is kept.
+    Names and numbers of the sheet stand nowhere here.
     """
 
-    state: Literal["issuing", "issued", "undoing", "undone"] = "issuing"
+    state: UploadState = "issuing"
     file: str
     records: tuple[str, ...] = ()
     revoked: tuple[str, ...] = ()
     reason: str = ""
     at_ms: int
     until_ms: int
+    name: str = ""
+    approver: str = ""
+    approver_name: str = ""
+    remark: str = ""
+    planned: int = 0
+    kept_bytes: int = 0
+
+
+class SheetRow(Kept, frozen=True, kw_only=True):
+    """What a sheet says, while it waits for a second person: `id` of its upload, `owner` who uploaded it.
+
+    `sheet`: a `CreditSheet` in JSON, numbers of people among it; gone as soon as it is decided on.
+    """
+
+    sheet: bytes
+
+    def __repr__(self) -> str:
+        """What stands in it stays out of tracebacks and telemetry."""
+        return f"SheetRow({self.id})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.id)]
+
+
+class SecondRow(Kept, frozen=True, kw_only=True):
+    """That somebody was the second person of an upload: `id` of the upload, `owner` the person."""
 
 
 class ForeignRow(Kept, frozen=True, kw_only=True):
@@ -123,6 +154,10 @@ class PeopleShelves(Protocol):
     def doings(self) -> Shelf[DoingRow]: ...
     @property
     def uploads(self) -> Shelf[UploadRow]: ...
+    @property
+    def sheets(self) -> Shelf[SheetRow]: ...
+    @property
+    def seconds(self) -> Shelf[SecondRow]: ...
     @property
     def foreign(self) -> Shelf[ForeignRow]: ...
     @property

@@ -13,9 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from federation.errors import Conflict, Unavailable
+from node.desk.credits import CreditSheet
 from node.desk.learners import EraseAsked, KeptRecord, LearnerErased
 from node.ports import Clock, ResourceRow, Store, Transaction
 from node.ports.crediting import LearnerRow, RecordRow
+from node.ports.people import SheetRow
 from node.usecases.disclosing import LearnerUnknown, rows_of
 from node.usecases.noting import offers_of
 from node.usecases.recording import china_date
@@ -80,6 +82,7 @@ class Erasing:
     def _told(self, tx: Transaction, account: LearnerRow, *, erased: bool) -> LearnerErased:
         records = list(rows_of(tx.credits.records, account.id))
         gone = {"account": int(account.state != "erased"), "record": sum(not record.is_own for record in records)}
+        gone["sheet_row"] = sum(len(rows) for _, _, rows in _waiting_rows(tx, account))
         gone["offer"] = len(_unpublished(tx, account.id))
         gone |= {kind: len(list(rows_of(shelf, account.id))) for kind, shelf in _going(tx).items()}
         return LearnerErased(
@@ -129,6 +132,8 @@ def _erase(tx: Transaction, account: LearnerRow, now_ms: int) -> None:
     for shelf in _going(tx).values():
         for row in list(rows_of(shelf, account.id)):
             shelf.drop(row.id)
+    for kept, sheet, gone in _waiting_rows(tx, account):
+        tx.people.sheets.put([msgspec.structs.replace(kept, sheet=msgspec.json.encode(_without(sheet, gone)))])
     for row in _unpublished(tx, account.id):
         _drop_offer(tx, row, now_ms)
     for record in list(rows_of(tx.credits.records, account.id)):
@@ -139,6 +144,34 @@ def _erase(tx: Transaction, account: LearnerRow, now_ms: int) -> None:
     if account.state != "erased":
         tx.credits.learners.drop(account.id)  # first, so that not even the lengths of the former values stay
         tx.credits.learners.put([_blank(account, now_ms)])
+
+
+def _waiting_rows(tx: Transaction, account: LearnerRow) -> list[tuple[SheetRow, CreditSheet, frozenset[int]]]:
+    """Rows about a learner in sheets that wait for a second registrar; of those nobody could read, any with a number
+    of theirs in it.
+    """
+    numbers = {_folded(one) for one in (account.id, account.student_number, account.identity_number)} - {""}
+    found = []
+    for kept in tx.people.sheets.all():
+        sheet = msgspec.json.decode(kept.sheet, type=CreditSheet)
+        named = {row.row: {row.learner, row.student_number, row.identity_number} for row in sheet.rows}
+        rows = {row for row, cells in sheet.cells.items() if numbers & set(map(_folded, named.get(row, cells)))}
+        if rows:
+            found.append((kept, sheet, frozenset(rows)))
+    return found
+
+
+def _without(sheet: CreditSheet, gone: frozenset[int]) -> CreditSheet:
+    return CreditSheet(
+        rows=tuple(row for row in sheet.rows if row.row not in gone),
+        refused=tuple(row for row in sheet.refused if row.row not in gone),
+        columns=sheet.columns,
+        cells={row: cells for row, cells in sheet.cells.items() if row not in gone},
+    )
+
+
+def _folded(text: str) -> str:
+    return "".join(one for one in text.upper() if one.isalnum())
 
 
 def _unpublished(tx: Transaction, learner: str) -> list[ResourceRow]:

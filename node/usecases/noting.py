@@ -14,6 +14,8 @@ from node.ports import Clock, Randomness, ResourceRow, Store, Transaction
 from node.ports.people import DoingRow, PersonRow
 
 _PERSONS_MAX: Final = 1_000_000
+UNDO_MS: Final = 15 * 60_000
+FILE_CHARS_MAX: Final = 80
 _TIMES_END: Final = 10**15
 _MISREAD: Final = str.maketrans("OIL", "011", " -_")
 
@@ -22,6 +24,12 @@ class PersonUnknown(NotFound):
     code = "LLN-1265"
     zh = "没有这个账号。请在“人员与角色”里核对。"
     en = "There is no such account. Look at the list of people."
+
+
+class UploadUnknown(NotFound):
+    code = "LLN-1241"
+    zh = "没有这次上传，或者它不是您上传或复核的。只有上传和复核的人能撤销。"
+    en = "There is no such upload of yours. Only those who issued a sheet can undo it."
 
 
 class Noting:
@@ -97,3 +105,14 @@ def end_sessions(tx: Transaction, person_id: str) -> None:
     """Every session and set-up link of a person."""
     for session in tx.people.sessions.of(person_id):
         tx.people.sessions.drop(session.id)
+
+
+def upload_id(now_ms: int, randomness: Randomness) -> str:
+    """Sorts the newest first."""
+    return f"{_TIMES_END - now_ms:015d}-{randomness.token(6).hex()}"
+
+
+def shown_name(file: str) -> str:
+    """The name of a file as somebody's computer gave it: to be shown, never to be opened."""
+    last = file.replace("\\", "/").rpartition("/")[2]
+    return "".join(one for one in last if one.isprintable())[:FILE_CHARS_MAX]

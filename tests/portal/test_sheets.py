@@ -9,39 +9,12 @@ import pytest
 
 from node.intake.rows import MalformedWorkbook, OversizeWorkbook
 from node.intake.uploads import UPLOAD_ROWS_MAX, OversizeUpload, read_upload
-from node.portal.visits import SESSION
-from node.usecases.uploading import UNDO_MS, UndoOver, shown_name
-from tests.support.portal_world import STAFF_PASSWORD, register
-from tests.support.web_client import Visitor
+from node.usecases.noting import UNDO_MS, shown_name
+from node.usecases.uploading import UndoOver
+from tests.support.registrars import newcomers, records_of, registrar, sheet
 
 _numbers = count(1)
 PAGE = "/desk/issue/sheet"
-
-
-async def registrar(made, name):
-    """A registrar of the test's own, whose uploads are nobody else's: (visitor, session)."""
-    node = made.home.node
-    _, token = await node.staffing.invite(name, "登记员", ["registrar"])
-    set_up = await node.staffing.set_up(token, login=name, name="登记员", password=STAFF_PASSWORD)
-    session = await node.signing_in.begin(set_up.person, "sign_in")
-    return Visitor(made.address, {SESSION: session.token}), session
-
-
-async def newcomers(made, many):
-    numbers = [f"S{next(_numbers):04}" for _ in range(many)]
-    for number in numbers:
-        await register(made.home, f"学员{number}", number)
-    return numbers
-
-
-def sheet(rows):
-    return "\n".join(["学号,学习成果,取得日期,学分", *rows]).encode()
-
-
-async def records_of(made, number):
-    listed = await made.home.ask("learner.list", limit=500)
-    found = next(one.id for one in listed.rows if one.student_number == number)
-    return (await made.home.ask("credit.list", learner=found)).records
 
 
 @pytest.mark.asyncio(loop_scope="session")
@@ -231,7 +204,7 @@ async def test_what_is_no_sheet_is_told_so(made, content):
 async def test_an_upload_cut_off_is_undone_as_far_as_it_went_and_an_undoing_goes_on(made):
     _, session = await registrar(made, "sheets-cut")
     uploading, person = made.home.node.uploading, session.person
-    row = await uploading.begin(person, "断.csv")
+    row = await uploading.begin(person, "断.csv", planned=2)
     await uploading.issued(row.id, ("a", "b"))
     begun = await uploading.begin_undo(person, row.id, "断电")
     assert (begun.state, begun.records) == ("undoing", ("a", "b"))

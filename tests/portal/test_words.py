@@ -7,6 +7,7 @@ from importlib import resources
 from string import Formatter
 
 from node.portal.wording import ago, amount, catalogue, day, quantity, say
+from node.ports.people import UploadState
 from tests.style.tree import ROOT
 
 PORTAL = ROOT / "node" / "portal"
@@ -20,7 +21,7 @@ ASKED_BY_PART = {
     "help": ("find", "earn", "show", "big", "lost"),
     "resource": ("captions", "transcript", "large_type"),
     "people": ("state_invited", "state_active", "state_closed"),
-    "sheet": ("state_issuing", "state_issued", "state_undoing", "state_undone"),
+    "sheet": tuple(f"state_{one}" for one in UploadState.__args__),
     "picture": ("age_minutes", "age_hour", "age_day", "age_older", "age_never"),
     "days": ("searches", "published", "credits", "lag"),
     "invites": ("change_new", "change_again", "change_taken"),

@@ -97,6 +97,7 @@ class World:
     request: str = ""
     sheet: str = ""
     upload: str = ""
+    waiting: str = ""
     kept: str = ""
     completion: str = ""
     file: str = ""
@@ -125,6 +126,7 @@ class World:
             "/desk/cases": self.cases[0],
             "/desk/issue/sheet/": self.sheet,
             "/desk/uploads/": self.upload,
+            "/desk/waiting/": self.waiting,
             "/again/": self.kept,
             "/my/requests": self.request,
         }
@@ -193,9 +195,13 @@ async def hand_in(made: World) -> None:
     )
     made.kept = KEPT.search(late.text)[1]
     uploading = made.home.node.uploading
-    made.upload = (await uploading.begin(made.people["registrar"].person, "四月.xlsx")).id
+    made.upload = (await uploading.begin(made.people["registrar"].person, "四月.xlsx", planned=1)).id
     await uploading.issued(made.upload, (made.record,))
     await uploading.finish(made.upload)
+    other = (await person(made.home, "registrar", number=2)).person
+    sheet = await made.home.node.read_sheet(SHEET.encode(), "六月.csv")
+    handed = made.home.node.handing_over.hand_over(other, "六月.csv", sheet, planned=2, remark="春季班，名单已核对")
+    made.waiting = (await handed).id
 
 
 async def publish_all(made: World) -> None:
@@ -345,10 +351,10 @@ async def convert(made: World) -> None:
     await until(converted, "the conversion")
 
 
-async def person(home: Live, role: str, learner: str = "") -> SignedIn:
+async def person(home: Live, role: str, learner: str = "", number: int = 1) -> SignedIn:
     """Somebody in one role, who has set up an account, and a session of theirs."""
     node = home.node
-    invited, token = await node.staffing.invite(f"{role}1", f"{role}先生", [role], learner=learner)
+    invited, token = await node.staffing.invite(f"{role}{number}", f"{role}先生", [role], learner=learner)
     password = PASSWORD if role == "learner" else STAFF_PASSWORD
     made = await node.staffing.set_up(token, login=invited.owner, name=invited.name, password=password)
     return await node.signing_in.begin(made.person, "sign_in")
