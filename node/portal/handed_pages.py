@@ -15,6 +15,7 @@ from federation.errors import LlnError
 from node import desk
 from node.portal.pages import Page
 from node.portal.sheet_pages import REGISTRAR, carry_out, plan_of, rows_to_issue, shown_plan
+from node.portal.tables import as_csv
 from node.portal.visits import Visit
 from node.usecases.handing_over import OwnSheet
 
@@ -40,6 +41,26 @@ async def _look(visit: Visit, problem: str = "", status: int = 422) -> Response:
         done=visit.query("done"),
         **shown_plan(planned),
     )
+
+
+async def plan_csv(visit: Visit) -> Response:
+    """Every row, where the page shows the first of them: whoever approves can look at all."""
+    _, sheet = await visit.behind.handing_over.opened(visit.request.path_params["id"])
+    head = ("row", "change", "learner", "achievement", "credits", "unit", "reason_zh", "reason_en")
+    rows = [
+        (
+            one.row,
+            one.change,
+            one.learner,
+            one.achievement,
+            f"{one.hundredths / 100:g}",
+            one.unit,
+            one.reason_zh,
+            one.reason_en,
+        )
+        for one in await plan_of(visit, sheet)
+    ]
+    return visit.finish(as_csv("plan.csv", head, rows))
 
 
 async def decide(visit: Visit) -> Response:
@@ -84,5 +105,6 @@ def _mark(planned: Sequence[desk.PlannedCredit]) -> str:
 
 PAGES: Final = (
     Page(path="/desk/waiting/{id}", answer=look, roles=REGISTRAR),
+    Page(path="/desk/waiting/{id}/plan.csv", answer=plan_csv, roles=REGISTRAR),
     Page(path="/desk/waiting/{id}", answer=decide, roles=REGISTRAR, methods=("POST",)),
 )

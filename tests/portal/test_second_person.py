@@ -7,8 +7,6 @@ import msgspec
 import pytest
 
 from federation.errors import Unavailable
-from node import desk
-from node.storage.sqlite_store import open_readonly
 from node.usecases.handing_over import (
     UPLOAD_STEPS,
     WAIT_MS,
@@ -86,6 +84,7 @@ async def test_who_uploaded_a_large_sheet_cannot_issue_it_and_another_registrar_
     assert name in {row["id"] for row in work["sheets"]}
     assert name in (await two.get("/desk.csv")).text
     assert "春季班" in (await two.get("/desk")).text
+    assert (await two.get(f"{page}/plan.csv")).text.count(",issue,L") == 2
     assert name not in {row["id"] for row in json.loads((await one.get("/desk.json")).body)["sheets"]}
     blind = await two.post(page, {"decision": "issue", "seen": "0" * 32}, page="/account")
     assert (blind.status, "请再核对一遍" in blind.text) == (409, True)
@@ -289,15 +288,18 @@ async def test_what_waits_is_bounded_in_number_and_bytes_and_stands_in_the_datab
     assert (await one.post(f"{again}/hand", page=again)).status == 303, "what could not wait was not lost"
 
 
-async def test_a_restart_finds_what_waits(made, at_most):
+async def test_a_node_without_another_registrar_says_who_can_add_one(made, at_most, monkeypatch):
     at_most(0)
-    one, _ = await registrar(made, "restart-a")
-    page = await handed(one, await newcomers(made, 1))
-    node = made.home.node
-    async with open_readonly(node.home.database, own_node=node.name) as store:
-        found = await store.read(lambda tx: tx.people.sheets.get(page.rpartition("/")[2]))
-    assert len(msgspec.json.decode(found.sheet, type=desk.CreditSheet).rows) == 1
-    assert "S0" not in repr(found)
+    one, _ = await registrar(made, "lonely")
+
+    async def nobody(_):
+        return False
+
+    monkeypatch.setattr(made.home.node.handing_over, "has_other", nobody)
+    sent = await one.upload(PAGE, lines(await newcomers(made, 1)), "独.csv")
+    told = (await one.get(sent.location)).text
+    assert "还没有另一位登记员" in told
+    assert "人员与角色" in told
 
 
 async def test_erasing_an_account_takes_its_rows_out_of_what_waits(made, at_most):
