@@ -34,7 +34,7 @@ WORDS: Final = ("青", "山", "绿", "水", "春", "风", "秋", "月", "松", "
 PEOPLE: Final[tuple[tuple[str, str, tuple[Role, ...], str], ...]] = (
     ("shen", "沈小满", ("learner",), "看学分、转换、打印证明 see, convert and prove credits"),
     ("wang", "王老师", ("registrar",), "待办、开户、登记学分 decide, open accounts, issue credits"),
-    ("zhao", "赵老师", ("registrar",), "复核大批登记 the second person for large sheets of credits"),
+    ("zhao", "赵老师", ("registrar",), "一份表格等您复核 a sheet of credits waits for a second registrar"),
     ("chen", "陈老师", ("contributor",), "一个被退回，等您修改 something of yours came back, to be put right"),
     ("li", "李审核", ("reviewer",), "两个资源等您审核 two resources wait for your review"),
     ("guan", "管系统", ("operator",), "节点状况、人员与角色 this node, people and roles"),
@@ -48,6 +48,8 @@ OFFERED: Final = (
     ("demo-taiji", "太极拳二十四式", "跟着口令练，膝盖不好也能学。", "silver_age", "请注明编者，并写清适合的年龄。"),
     ("demo-paper", "剪纸入门", "从团花到窗花，八次课。", "hobbies_interests", ""),
 )
+SHEET: Final = "学号,学习成果,取得日期,证书编号\nDEMO-1,phone,2026-03-11,春-01\nDEMO-1,brush,2026-03-12,春-02\n"
+_PLAN: Final = re.compile(r"/desk/issue/sheet/[0-9A-Za-z]{8,}")
 _TOKEN: Final = re.compile(r'name="form_token" value="([0-9a-f]+)"')
 
 
@@ -76,6 +78,7 @@ async def settle(federation: Federation, told: Callable[[str], None]) -> SampleP
         link = await federation.ask(PLACE, "person.invite", asked, desk.PersonLink)
         await asyncio.to_thread(_set_up, f"{serving.portal}{link.path}", login, name, password)
     await _something_to_review(federation, PLACE, learner)
+    await asyncio.to_thread(_hand_a_sheet, serving.portal, password)
     told(f"\n网页 the pages: {serving.portal}")
     told(f"  密码都是 everybody's password: {password}")
     for login, name, _, does in PEOPLE:
@@ -136,6 +139,33 @@ async def _something_to_review(federation: Federation, place: NodeName, learner:
         if remark:
             returned = desk.ReviewAsked(ids=(name,), reviewer=reviewer, approve=False, remark=remark)
             await federation.ask(place, "resource.review", returned, desk.ResourceOutcomes)
+
+
+def _hand_a_sheet(portal: str, password: str) -> None:
+    """As the first registrar would: sign in, upload a sheet, and hand it to the second."""
+    opener, origin = build_opener(HTTPCookieProcessor(CookieJar())), {"Origin": portal}
+
+    def form_of(path: str) -> str:
+        found = _TOKEN.search(_fetch(opener, Request(f"{portal}{path}")))  # noqa: S310  # our own node, on loopback
+        return found[1] if found else ""
+
+    def send(path: str, body: bytes, **head: str) -> str:
+        return _fetch(opener, Request(f"{portal}{path}", data=body, headers=origin | head))  # noqa: S310  # as above
+
+    signed = {"form_token": form_of("/sign-in"), "login": "wang", "password": password, "next": "/desk"}
+    send("/sign-in", urlencode(signed).encode())
+    parts = {'name="form_token"': form_of("/desk/issue/sheet"), 'name="file"; filename="春季班.csv"': SHEET}
+    line = secrets.token_hex(16)
+    body = "".join(
+        f"--{line}\r\nContent-Disposition: form-data; {name}\r\n\r\n{text}\r\n" for name, text in parts.items()
+    )
+    kind = {"Content-Type": f"multipart/form-data; boundary={line}"}
+    plan = send("/desk/issue/sheet", f"{body}--{line}--\r\n".encode(), **kind)
+    where, token = _PLAN.search(plan), _TOKEN.search(plan)
+    if where is None or token is None:
+        raise SamplePersonRefused("wang", "the sheet was not taken")
+    handed = {"form_token": token[1], "remark": "春季班，名单已核对，请复核"}
+    send(f"{where[0]}/hand", urlencode(handed).encode())
 
 
 def _set_up(link: str, login: str, name: str, password: str) -> None:

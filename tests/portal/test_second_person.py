@@ -1,5 +1,6 @@
 """A sheet too large for one person: handed over, decided on by another registrar, returned, taken back, forgotten."""
 
+import asyncio
 import json
 import re
 
@@ -161,6 +162,16 @@ async def test_one_that_was_cut_off_counts_with_all_it_was_to_issue(made, at_mos
     await uploading.begin_undo(session.person, begun.id, "断电")
     await uploading.revoked(begun.id, ("a",), ended=True)
     assert not await uploading.is_second_needed(session.person, 10)
+
+
+async def test_two_tabs_at_once_are_counted_together(made, at_most):
+    at_most(3)
+    one, _ = await registrar(made, "two-tabs")
+    numbers = await newcomers(made, 4)
+    sent = [await one.upload(PAGE, lines(part), "半.csv") for part in (numbers[:2], numbers[2:])]
+    answers = await asyncio.gather(*(one.post(each.location) for each in sent))
+    assert sorted(answer.status for answer in answers) == [303, 409]
+    assert sum(await counts(made, numbers)) == 2
 
 
 async def test_none_alone_where_the_settings_say_so(made, at_most):
