@@ -97,7 +97,7 @@ async def refused_csv(visit: Visit) -> Response:
 
 async def issue(visit: Visit) -> Response:
     """Carry the plan out: the sheet is taken, so that a second press finds nothing to do."""
-    held, person = _taken(visit), visit.signed_in
+    held, person = _held(visit, takes=True), visit.signed_in
     try:
         wanted = rows_to_issue(await plan_of(visit, held.sheet))
         begun = await visit.behind.uploading.begin(person, held.file, planned=len(wanted))
@@ -121,7 +121,7 @@ async def carry_out(visit: Visit, upload: str, sheet: desk.CreditSheet, wanted: 
 
 async def hand_over(visit: Visit) -> Response:
     """It waits, durably, for another registrar."""
-    held = _taken(visit)
+    held = _held(visit, takes=True)
     try:
         wanted = rows_to_issue(await plan_of(visit, held.sheet))
         row = await visit.behind.handing_over.hand_over(
@@ -132,23 +132,14 @@ async def hand_over(visit: Visit) -> Response:
     return visit.go(f"/desk/waiting/{row.id}", done="handed")
 
 
-def _taken(visit: Visit) -> HeldSheet:
-    """Raises SheetGone."""
-    name = visit.request.path_params["id"]
-    held = visit.behind.sheets.take(name, visit.signed_in.id, visit.now_ms)
-    if held is None:
-        raise SheetGone(name[:40])
-    return held
-
-
 def _put_back(visit: Visit, held: HeldSheet) -> str:
     return visit.behind.sheets.put(visit.signed_in.id, held, visit.now_ms)
 
 
-def _held(visit: Visit) -> HeldSheet:
+def _held(visit: Visit, *, takes: bool = False) -> HeldSheet:
     """Raises SheetGone, for somebody else's sheet, too."""
-    name = visit.request.path_params["id"]
-    held = visit.behind.sheets.get(name, visit.signed_in.id, visit.now_ms)
+    name, sheets = visit.request.path_params["id"], visit.behind.sheets
+    held = (sheets.take if takes else sheets.get)(name, visit.signed_in.id, visit.now_ms)
     if held is None:
         raise SheetGone(name[:40])
     return held
