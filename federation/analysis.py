@@ -8,8 +8,10 @@ overlapping pairs of characters, everything else as words.
 """
 
 import re
+import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from operator import add
 from typing import Final
 
@@ -40,7 +42,9 @@ _LATIN_WITH_ACCENTS: Final = (*range(0xC0, 0x250), *range(0x1E00, 0x1F00))
 _MARKS: Final = range(0x300, 0x370)
 _BMP_LAST: Final = 0xFFFF
 _INVISIBLE: Final = (0xAD, *range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF, *range(0xFE00, 0xFE10))
-_COMMON: Final = (*range(0x20, 0x100), *range(0x2000, 0x2070), *range(0x3000, 0x3100), *range(0x4E00, 0xA000))
+_GONE: Final = "\xad"
+"""A soft hyphen, itself invisible: what stands in the place of everything that goes."""
+_FAR: Final = re.compile("[\U00010000-\U0010ffff]")
 
 
 class Analysis:
@@ -50,8 +54,10 @@ class Analysis:
     """
 
     def __init__(self, folding: Mapping[int, str]) -> None:
-        self._table = _table(folding)
-        self._changing = _changing(self._table)
+        changes = _changes(folding)
+        self._near = _written_out(changes)
+        self._far = {code: final for code, final in changes.items() if code > _BMP_LAST}
+        self._changing = _finding(code for code in changes if code <= _BMP_LAST)
 
     def fold(self, text: str) -> str:
         """The one spelling under which texts are compared; at most 100,000 characters of it."""
@@ -63,7 +69,9 @@ class Analysis:
         if not unicodedata.is_normalized("NFKC", text):
             text = unicodedata.normalize("NFKC", text)
         if self._changing.search(text):
-            text = text.translate(self._table)
+            text = text.translate(self._near).replace(_GONE, "")
+            if _FAR.search(text):
+                text = text.translate(self._far)
         return text.lower()
 
     def fold_each(self, texts: Sequence[str]) -> list[str]:
@@ -101,22 +109,28 @@ def is_lone_character(token: str) -> bool:
     return len(token) == 1 and _CJK_RUN.match(token) is not None
 
 
-def _table(folding: Mapping[int, str]) -> dict[int, int | str | None]:
-    """What each code point becomes. Common ones stand here as themselves: `str.translate` is twice as quick then."""
-    table: dict[int, int | str | None] = {code: code for code in _COMMON}
-    table.update((code, _without_accents(chr(code))) for code in _LATIN_WITH_ACCENTS)
-    table.update(dict.fromkeys((*_MARKS, *_INVISIBLE)))
-    for code, simplified in folding.items():
-        final = folding.get(ord(simplified), simplified)
-        table[code] = ord(final)
-    return table
+def _changes(folding: Mapping[int, str]) -> dict[int, str]:
+    """What each code point becomes, of those that become something else; what goes becomes `_GONE`."""
+    changes = {code: _without_accents(chr(code)) for code in _LATIN_WITH_ACCENTS}
+    changes.update(dict.fromkeys((*_MARKS, *_INVISIBLE), _GONE))
+    changes.update((code, folding.get(ord(simplified), simplified)) for code, simplified in folding.items())
+    return {
+        code: final for code, final in changes.items() if len(final) == 1 and (final != chr(code) or final == _GONE)
+    }
 
 
-def _changing(table: Mapping[int, int | str | None]) -> re.Pattern[str]:
-    """Finds whatever the table changes: to look is several times as quick as to translate what is as it should be."""
-    changed = (chr(code) for code, final in table.items() if code <= _BMP_LAST and final not in (code, chr(code)))
-    rare = "\U00010000-\U0010ffff"  # by name, each would be looked at one after the other
-    return re.compile(f"[{''.join(map(re.escape, changed))}{rare}]")
+def _written_out(changes: Mapping[int, str]) -> str:
+    """The first plane as a text, each code point at its own place: a tenth of a dictionary of them, and as quick."""
+    codes = array("I", range(_BMP_LAST + 1))
+    for code, final in changes.items():
+        if code <= _BMP_LAST:
+            codes[code] = ord(final)
+    return codes.tobytes().decode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass")
+
+
+def _finding(changed: Iterable[int]) -> re.Pattern[str]:
+    """Finds whatever changes: to look is several times as quick as to translate what is as it should be."""
+    return re.compile(f"[{''.join(re.escape(chr(code)) for code in changed)}\U00010000-\U0010ffff]")
 
 
 def _without_accents(character: str) -> str:

