@@ -8,7 +8,6 @@ overlapping pairs of characters, everything else as words.
 """
 
 import re
-import sys
 import unicodedata
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -125,7 +124,7 @@ def _written_out(changes: Mapping[int, str]) -> str:
     for code, final in changes.items():
         if code <= _BMP_LAST:
             codes[code] = ord(final)
-    return codes.tobytes().decode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass")
+    return codes.tobytes().decode("utf-32", "surrogatepass")
 
 
 def _finding(changed: Iterable[int]) -> re.Pattern[str]:
