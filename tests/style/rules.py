@@ -22,6 +22,7 @@ PURE_IMPORTS = {
     *(
         "__future__",
         "abc",
+        "array",
         "base64",
         "binascii",
         "bisect",
