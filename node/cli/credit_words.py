@@ -6,6 +6,11 @@ What must not live here: how values read (`words.py`), or sentences that come wi
 from typing import Final
 
 CREDIT_WORDS: Final[dict[str, tuple[str, str]]] = {
+    "finished.told": ("等待核实", "waiting"),
+    "finished.issued": ("已登记学分", "issued"),
+    "finished.declined": ("未登记", "declined"),
+    "finished.withdrawn": ("本人撤回", "taken back"),
+    "finished.remark": ("学习者说", "the learner says"),
     "learner.identity_number": ("身份证号", "identity number"),
     "learner.student_number": ("学号", "student number"),
     "learner.birth_date": ("出生日期", "birth date"),

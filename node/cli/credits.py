@@ -211,7 +211,7 @@ def correct(asking: Asking, /, id_: str, reason: str, by: str, **right: Any) -> 
         id=id_,
         reason=reason,
         by=by,
-        amount=_hundredths(asking, right["credits_"]) if right["credits_"] else None,
+        amount=amount_typed(asking, right["credits_"]) if right["credits_"] else None,
         achieved_on=right["achieved_on"].date() if right["achieved_on"] else None,
         number=right["number"],
     )
@@ -242,7 +242,7 @@ def _definition(asking: Asking, code: str, **said: Any) -> desk.AchievementAsked
     scheme, colon, value = (said["level"] or "").partition(":")
     if said["level"] and not (colon and scheme and value):
         raise click.UsageError("a level is scheme:value")
-    worth = Amount(hundredths=_hundredths(asking, said["credits_"]), unit=said["unit"]) if said["credits_"] else None
+    worth = Amount(hundredths=amount_typed(asking, said["credits_"]), unit=said["unit"]) if said["credits_"] else None
     return desk.AchievementAsked(
         code=code,
         name=BilingualLine(zh=said["name"], en=said["name_en"]),
@@ -253,7 +253,7 @@ def _definition(asking: Asking, code: str, **said: Any) -> desk.AchievementAsked
     )
 
 
-def _hundredths(asking: Asking, text: str) -> int:
+def amount_typed(asking: Asking, text: str) -> int:
     from federation.amounts import read_hundredths
     from federation.errors import LlnError
 
@@ -272,7 +272,7 @@ def _one_row(asking: Asking, **one: Any) -> desk.CreditRow:
         learner=one["learner"],
         achievement=one["achievement_id"],
         achieved_on=on,
-        amount=_hundredths(asking, one["credits_"]) if one["credits_"] else None,
+        amount=amount_typed(asking, one["credits_"]) if one["credits_"] else None,
         number=one["number"],
     )
 

@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "consent": ("node.cli.consents", "give, list, withdraw consents 授权同意"),
     "achievement": ("node.cli.credits", "define, list, recognise learning outcomes 学习成果"),
     "credit": ("node.cli.credits", "issue, show, change, export, verify credit records 学分记录"),
+    "finished": ("node.cli.finished", "what learners say they have finished: list, accept, decline 我学完了"),
     "rule": ("node.cli.rules", "publish, adopt, list, show, find conversion rules 转换规则"),
     "convert": ("node.cli.conversions", "preview, apply, follow, decide conversions 学分转换"),
     "audit": ("node.cli.ledgers", "whether the ledger of credits holds together 账本审计"),
