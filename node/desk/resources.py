@@ -89,9 +89,13 @@ class ResourceNamed(Document, frozen=True, kw_only=True):
 
 
 class ResourcesAsked(Document, frozen=True, kw_only=True):
-    """Those in some states, or in all; with `author`, all that they submitted, in every state."""
+    """Those in some states, or in all; with `author`, all that they submitted, in every state.
+
+    `text`: part of a title in either language, whatever its width, case and blanks; not beside `author`.
+    """
 
     author: Annotated[str, Meta(max_length=64)] = ""
+    text: Annotated[str, Meta(max_length=100)] = ""
     states: tuple[ResourceState, ...] = ()
     after: str = ""
     limit: Limit = 50

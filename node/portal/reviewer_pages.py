@@ -27,6 +27,7 @@ STATES: Final[tuple[ResourceState, ...]] = get_args(ResourceState)
 SHOWN: Final = 50
 TWIN_ROWS_MAX: Final = 1_000
 REMARK_CHARS_MAX: Final = 700
+TITLE_CHARS_MAX: Final = 100
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,11 +50,14 @@ class Takedown(msgspec.Struct, frozen=True, kw_only=True):
 async def worklist(visit: Visit) -> Response:
     state = _state(visit)
     listed = await _listed(visit, state, SHOWN)
-    approved = await visit.ask("resource.list", desk.ResourcesAsked(states=("reviewed",), limit=SHOWN), desk.Resources)
+    sought = _sought(visit)
+    approving = desk.ResourcesAsked(states=("reviewed",), text=sought, limit=SHOWN)
+    approved = await visit.ask("resource.list", approving, desk.Resources)
     return visit.page(
         "review_list.html",
         state=state,
         states=STATES,
+        sought=sought,
         rows=listed.rows,
         more=listed.rows[-1].id if listed.more else "",
         approved=approved.rows if state == "pending" else (),
@@ -75,8 +79,12 @@ def _state(visit: Visit) -> ResourceState:
     return next((one for one in STATES if one == asked), "pending")
 
 
+def _sought(visit: Visit) -> str:
+    return visit.query("q").strip()[:TITLE_CHARS_MAX]
+
+
 async def _listed(visit: Visit, state: ResourceState, limit: int) -> desk.Resources:
-    asked = desk.ResourcesAsked(states=(state,), after=visit.query("after")[:128], limit=limit)
+    asked = desk.ResourcesAsked(states=(state,), text=_sought(visit), after=visit.query("after")[:128], limit=limit)
     return await visit.ask("resource.list", asked, desk.Resources)
 
 

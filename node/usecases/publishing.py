@@ -5,7 +5,8 @@ new or changed descriptions (`importing.py`), or copying the log to other nodes 
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -37,6 +38,7 @@ from node.ports import Clock, Randomness, ResourceRow, ResourceState, Store, Tra
 from node.usecases.recording import Refusal, ReviewStep, after, append_documents, make_salts
 
 SCOPE_NARROWED: Final = "share scope narrowed"
+READ_AT_ONCE: Final = 500
 
 _STATE_ZH: Final[dict[ResourceState, str]] = {
     "pending": "待审核",
@@ -129,6 +131,8 @@ class Publishing:
         def unit(tx: Transaction) -> Sequence[ResourceRow]:
             if asked.author:
                 return tx.resources.of(asked.author, asked.after, asked.limit + 1)
+            if asked.text.strip():
+                return tuple(islice(_titled(tx, asked), asked.limit + 1))
             return tx.resources.list(asked.states, asked.after, asked.limit + 1)
 
         rows = await self._store.read(unit)
@@ -279,6 +283,17 @@ def _words_missing(asked: ReviewAsked) -> Refusal | None:
 def _is_same_person(one: str, other: str) -> bool:
     """Whether two names differ in nothing that a typist would call a difference: width, case, space."""
     return _folded(one) == _folded(other)
+
+
+def _titled(tx: Transaction, asked: ResourcesAsked) -> Iterator[ResourceRow]:
+    """Those whose title has the text in it; what is offered here is read part by part."""
+    sought, last = _folded(asked.text), asked.after
+    while rows := tx.resources.list(asked.states, last, READ_AT_ONCE):
+        for row in rows:
+            title = row.resource.title
+            if sought in _folded(title.zh) or sought in _folded(title.en):
+                yield row
+        last = rows[-1].id
 
 
 def _folded(name: str) -> str:

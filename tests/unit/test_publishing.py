@@ -34,6 +34,7 @@ from node.desk import (
 )
 from node.ports import ResourceRow
 from node.storage.sqlite_store import open_sqlite
+from node.usecases import publishing
 from node.usecases.importing import RESOURCE_BYTES_MAX, Importing
 from node.usecases.publishing import SCOPE_NARROWED, Publishing, ResourceUnknown
 from node.usecases.recording import TRANSITIONS, after
@@ -488,3 +489,21 @@ async def test_the_log_only_ever_holds_versions_that_somebody_else_reviewed(scho
             live = entry.resource
     rows = await school.store.read(lambda tx: tx.resources.many([resource_id]))
     assert live == (rows[resource_id].published if rows else None)
+
+
+async def test_resources_are_found_by_part_of_a_title_page_by_page(school, monkeypatch):
+    monkeypatch.setattr(publishing, "READ_AT_ONCE", 2)
+    titled = {"a-1": "太极拳 入门", "a-2": "插花", "a-3": "ＴＡＩ chi", "a-4": "太极\u3000拳进阶", "a-5": "太极拳三"}
+    await school.bring(*(course(one, title=title) for one, title in titled.items()))
+
+    async def found(text, **asked):
+        listed = await school.publishing.list_resources(ResourcesAsked(text=text, **asked))
+        return [row.id for row in listed.rows], listed.more
+
+    assert await found("太极拳") == (["a-1", "a-4", "a-5"], False)
+    assert await found("太极拳", limit=2) == (["a-1", "a-4"], True)
+    assert await found("太极拳", after="a-4", limit=2) == (["a-5"], False)
+    assert await found("tai C") == (["a-3"], False)
+    assert await found("太极拳", states=("published",)) == ([], False)
+    assert await found("   ") == (list(titled), False)
+    assert await found("%") == ([], False)
