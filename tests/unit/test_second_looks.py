@@ -1,8 +1,10 @@
 """A second look: a matter passed on is decided by somebody else, and only the institution's people read why."""
 
+import msgspec
 import pytest
 
-from federation.conversion_cases import CASE_STEPS, CaseState, IllegalCaseStep
+from federation import canonical
+from federation.conversion_cases import CASE_STEPS, CaseState, ConversionCase, IllegalCaseStep, escalate
 from federation.second_looks import (
     PASSED_ON_MAX,
     PassedOnAlready,
@@ -13,6 +15,7 @@ from federation.second_looks import (
 )
 from node.usecases.reviewing import ReviewedAlready
 from tests.support.post_office import REVIEWED, post_office
+from tests.unit.test_conversion_moves import REQUEST
 from tests.unit.test_conversion_post import HOME, RECEIVER, asked
 
 WHY = "章子像是扫描的，请老周看看"
@@ -91,3 +94,30 @@ async def test_only_what_waits_for_people_is_passed_on(office):
     await receiver.ask("case.review", id=request, by="乙", approve=False, remark="缺材料")
     with pytest.raises(IllegalCaseStep):
         await receiver.ask("case.pass_on", id=request, by="甲", reason=WHY)
+
+
+@pytest.mark.parametrize("state", CaseState.__args__)
+def test_every_state_but_the_one_that_waits_for_people_refuses(state):
+    case = ConversionCase(request=REQUEST, sources=(), state=state)
+    if (state, "pass_on") in CASE_STEPS:
+        passed = escalate(case, by="甲", reason=WHY, at_ms=5)
+        assert (passed.state, passed.passed_on[0].reason) == (state, WHY)
+        assert WHY not in repr(passed.history)
+    else:
+        with pytest.raises(IllegalCaseStep):
+            escalate(case, by="甲", reason=WHY, at_ms=5)
+
+
+async def test_a_case_that_nobody_passed_on_keeps_its_bytes_and_one_kept_before_is_read(office):
+    request, receiver = await waiting(office), office[RECEIVER]
+
+    async def kept():
+        return (await receiver.store.read(lambda tx: tx.credits.cases.get(request))).document
+
+    before = await kept()
+    assert b"passed_on" not in before
+    case = canonical.decode(before, ConversionCase, bytes_max=1_000_000)
+    assert (case.passed_on, msgspec.json.encode(case)) == ((), before)
+    await receiver.ask("case.pass_on", id=request, by="甲", reason=WHY)
+    after = canonical.decode(await kept(), ConversionCase, bytes_max=1_000_000)
+    assert [one.reason for one in after.passed_on] == [WHY]
