@@ -1,6 +1,7 @@
 """Measure, and print what was promised beside what was found: `python3 run.py bench [NAME]`.
 
-Every `bench_*.py` in this folder has a `NAME` and a `run(flags) -> list[Figure]`; each is run in a process of its own.
+Every `bench_*.py` in this folder has a `NAME` and a `run(flags) -> list[Figure]`, and
+in `SMALLEST` the sizes with which it only shows that it runs; each is run in a process of its own.
 It ends with 1 when a gate was missed or a benchmark broke. What must not live here: how anything is measured.
 """
 
@@ -35,7 +36,9 @@ def main() -> int:
     if wanted.list:
         print("\n".join(found))
         return 0
-    flags = Flags(large=wanted.large, small=wanted.small, rounds=wanted.rounds, kills=wanted.kills)
+    flags = Flags(
+        large=wanted.large, small=wanted.small, smallest=wanted.smallest, rounds=wanted.rounds, kills=wanted.kills
+    )
     figures, broken = [], []
     for name, module in found.items():
         started = time.monotonic()
@@ -64,6 +67,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="name them and stop")
     parser.add_argument("--large", action="store_true", help="also the runs of a million documents")
     parser.add_argument("--small", action="store_true", help="`portal` of few learners and resources")
+    parser.add_argument("--smallest", action="store_true", help="so small that the figures say nothing: does it run?")
     parser.add_argument("--rounds", type=int, default=ROUNDS_MIN, help=f"rounds of each comparison ({ROUNDS_MIN})")
     parser.add_argument("--kills", type=int, default=100, help="how many processes `crashes` kills (100)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")

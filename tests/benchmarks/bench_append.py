@@ -33,6 +33,7 @@ from node.storage.sqlite_store import SqliteStore, UnitConnection, open_sqlite
 from tests.benchmarks.measuring import AsyncStep, Figure, Flags, Paired, paired_async
 
 NAME = "append"
+SMALLEST = {"RECORDS_BEFORE_SLICE": 100}
 CALLERS = 64
 RECORDS = 10 * CALLERS
 RECORDS_BEFORE_SLICE = 15_000
@@ -159,7 +160,8 @@ class Bulk:
         head = appended.head
         connection.execute("BEGIN IMMEDIATE")
         if self.has_rows:
-            connection.executemany(RESOURCE_PUT, [(row.id, row.state, msgspec.json.encode(row)) for row, _ in records])
+            columns = [(row.id, row.state, row.log_index, row.author, msgspec.json.encode(row)) for row, _ in records]
+            connection.executemany(RESOURCE_PUT, columns)
         connection.execute(LOG_PUT, (OWN.origin, OWN.topic, head.size, b"".join(head.frontier.roots), seal(head), 0))
         connection.executemany(
             ENTRY_PUT, [(1, first + at, *pair) for at, pair in enumerate(zip(appended.rows, documents, strict=True))]

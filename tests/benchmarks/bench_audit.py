@@ -34,6 +34,7 @@ from tests.benchmarks.load import Load
 from tests.benchmarks.measuring import OTHERS_SHARE_MAX, Figure, Flags, duration
 
 NAME = "audit"
+SMALLEST = {"EVENTS": 50}
 OWN = NodeName("school.county.lln.internal")
 RECEIVER = NodeName("other.county.lln.internal")
 EVENTS, EVENTS_LARGE = 100_000, 1_000_000

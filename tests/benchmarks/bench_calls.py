@@ -29,6 +29,7 @@ from tests.benchmarks.call_nodes import (
 from tests.benchmarks.measuring import ROUNDS_MIN, AsyncStep, Figure, Flags, paired_async
 
 NAME = "calls"
+SMALLEST = {"ROUNDS_MIN": 1}
 TIMEOUT_S = 10.0
 GATE, AIM = "≥ 0.65", "≥ 0.75"
 GATE_STORED, AIM_STORED = "≥ 0.40", "≥ 0.55"

@@ -39,6 +39,7 @@ from tests.benchmarks.measuring import OTHERS_SHARE_MAX, Figure, Flags
 from tests.benchmarks.two_nodes import parent_and_child
 
 NAME = "copy"
+SMALLEST = {"RECORDS": 1_000, "PASSES": 1}
 RECORDS = 100_000
 PASSES = 3
 PAGE = 500

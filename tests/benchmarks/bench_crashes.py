@@ -8,13 +8,16 @@ import secrets
 import sys
 
 from tests.benchmarks.measuring import Figure, Flags
+from tests.crash.journeys import JOURNEYS
 from tests.crash.trials import Tally, run_trials
 
 NAME = "crashes"
+TRIED = JOURNEYS
+SMALLEST = {"TRIED": JOURNEYS[:1]}
 
 
 def run(flags: Flags) -> list[Figure]:
-    tally = asyncio.run(run_trials(secrets.randbelow(2**32), flags.kills, told=_told))
+    tally = asyncio.run(run_trials(secrets.randbelow(2**32), flags.kills, told=_told, journeys=TRIED))
     for journey, points in tally.points.items():
         _told(f"{points:>5} points  {journey}")
     for what, times in tally.struck.most_common(12):

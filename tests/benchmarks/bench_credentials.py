@@ -33,6 +33,7 @@ from federation.keys import KeyInMemory
 from tests.benchmarks.measuring import Figure, Flags, Paired, paired
 
 NAME = "credentials"
+SMALLEST = {"RECORDS": 8}
 RECORDS = 64
 ISSUERS = 8
 NOW_MS = 1_700_000_000_000
@@ -50,7 +51,7 @@ def record(number: int) -> CreditRecord:
             kind="other_non_formal",
             criteria="完成全部 16 次课并提交一幅作品。",
             level=QualificationLevel(scheme="国家资历框架", value="3"),
-            credits=Amount(unit="社区学分", hundredths=250),
+            credits=Amount(unit="community_credit", hundredths=250),
         ),
         subject=f"urn:lln:p:{number:040x}",
         issuer=RecordIssuer(
@@ -58,7 +59,7 @@ def record(number: int) -> CreditRecord:
             node=NODE,
             title=BilingualLine(zh="嘉善社区学院", en="Jiashan Community College"),
         ),
-        amount=Amount(unit="社区学分", hundredths=250),
+        amount=Amount(unit="community_credit", hundredths=250),
         achieved_on=date(2026, 5, 1),
         valid_from_ms=NOW_MS,
         result=Score(hundredths=8_600 + number, scale_hundredths=10_000),

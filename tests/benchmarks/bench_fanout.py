@@ -15,6 +15,7 @@ from tests.benchmarks.measuring import Figure, Flags, paired_async
 from tests.support.small_network import found
 
 NAME = "fanout"
+SMALLEST = {"PEERS": 3, "PAUSE_S": 0.001}
 PEERS = 30
 PAUSE_S = 0.05
 TIMEOUT_S = 5.0

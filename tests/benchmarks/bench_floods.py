@@ -32,6 +32,7 @@ from tests.benchmarks.load import Load
 from tests.benchmarks.measuring import OTHERS_SHARE_MAX, Figure, Flags, percentile
 
 NAME = "floods"
+SMALLEST = {"RESOURCES": 5, "SLICE_S": 0.2, "SETTLE_S": 0.05, "WARM_UP_S": 0.05}
 GATE = "≤ 2"
 PROVINCE = NodeName(f"province.{ROOT}")
 GOOD = NodeName(f"good.{PROVINCE}")
@@ -40,6 +41,7 @@ RESOURCES = 300
 SLICE_S = 3.0
 PAUSE_S = 0.005
 SETTLE_S = 0.5
+WARM_UP_S = 1.0
 TIMEOUT_S = 10.0
 FLOODS = {
     "bad signatures": 1_000.0,
@@ -130,7 +132,7 @@ def good_peer(home: Path, endpoint: str) -> GrpcPeers:
 async def compare(peers: GrpcPeers, flooder: FloodProcess, kind: str, per_second: float, rounds: int) -> Figure:
     shuffle = random.Random(0)  # noqa: S311  # an order of running, not a secret
     calm_s, flooded_s, ratios, told = [], [], [], {}
-    await calls(peers, 1.0)
+    await calls(peers, WARM_UP_S)
     before = Load.now()
     for _ in range(rounds):
         p99 = {}

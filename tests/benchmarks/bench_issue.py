@@ -20,6 +20,7 @@ from tests.support.live_nodes import network  # type: ignore[import-untyped,unus
 from tests.support.post_office import RULE  # type: ignore[import-untyped,unused-ignore]  # a test's
 
 NAME = "issue"
+SMALLEST = {"CALLERS": 2, "EACH": 1, "SHEET": 200, "CONVERSIONS": 2}
 CALLERS = 64
 EACH = 40
 SHEET = 10_000

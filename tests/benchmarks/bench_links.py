@@ -16,6 +16,7 @@ from tests.benchmarks.measuring import ROUNDS_MIN, AsyncStep, Figure, Flags, pai
 from tests.support.live_nodes import ROOT, network, until  # type: ignore[import-untyped,unused-ignore]  # a test's
 
 NAME = "links"
+SMALLEST = {"ROUNDS_MIN": 1}
 TIMEOUT_S = 10.0
 UNLIMITED = RateLimit(calls_per_second=1e6, burst=1_000_000)
 COUNTY = NodeName(f"county.{ROOT}")

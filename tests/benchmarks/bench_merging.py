@@ -21,6 +21,7 @@ from tests.benchmarks.catalogues import ROOT, entry_of, passages, questions, rea
 from tests.benchmarks.measuring import Figure, Flags
 
 NAME = "merging"
+SMALLEST = {"NODES": (3,), "QUESTIONS": {3: 4}}
 NODES = (30, 1_000)
 QUESTIONS = {30: 100, 1_000: 24}
 CANDIDATES = 20

@@ -19,6 +19,7 @@ from federation.keys import KeyInMemory
 from tests.benchmarks.measuring import Figure, Flags
 
 NAME = "merkle"
+SMALLEST = {"LEAVES": 20_000, "ROUNDS": 1}
 SEED = 20_260_101
 ROUNDS = 11
 LEAVES = 100_000

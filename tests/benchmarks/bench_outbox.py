@@ -20,6 +20,7 @@ from tests.benchmarks.measuring import OTHERS_SHARE_MAX, Figure, Flags
 from tests.support.live_nodes import ROOT, network, until  # type: ignore[import-untyped,unused-ignore]  # a test's
 
 NAME = "outbox"
+SMALLEST = {"ITEMS": 64, "PEERS": 2, "ALONE": 2}
 ITEMS = 10_000
 PEERS = 20
 ALONE = 200

@@ -47,6 +47,7 @@ from tests.benchmarks.measuring import OTHERS_SHARE_MAX, Figure, Flags, duration
 from tests.benchmarks.page_loads import Loaded, Page, fetch, load
 
 NAME = "portal"
+SMALLEST = {"LEARNERS": 16, "RESOURCES": 200, "SLICE_S": 0.1}
 LEARNERS, RESOURCES = 1_000, 100_000
 LEARNERS_SMALL, RESOURCES_SMALL = 50, 2_000
 SIGNED_IN: Final = 16

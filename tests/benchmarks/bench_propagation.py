@@ -15,6 +15,7 @@ from node.demo.plan import ROOT, read_tree
 from tests.benchmarks.measuring import Figure, Flags, percentile
 
 NAME = "propagation"
+SMALLEST = {"PUBLICATIONS": 1, "SEARCHES": 1}
 SCHOOL = NodeName(f"xitang.jiashan.jiaxing.zhejiang.{ROOT}")
 PUBLICATIONS = 20
 SEARCHES = 60

@@ -18,6 +18,7 @@ from tests.benchmarks.catalogues import questions as asked_of
 from tests.benchmarks.measuring import Figure, Flags
 
 NAME = "quality"
+SMALLEST = {"QUESTIONS": 4}
 SETS = ("xquad.zh-Hans", "xquad.en")
 QUESTIONS, QUESTIONS_LARGE = 400, 1_190
 FIRST = 10

@@ -27,6 +27,7 @@ from tests.benchmarks.load import Load
 from tests.benchmarks.measuring import OTHERS_SHARE_MAX, SLICE_S, Figure, Flags, duration
 
 NAME = "rules"
+SMALLEST = {"RULES": 60, "LEARNER_LOTS": 2, "LEARNER_RULES": 3, "SLICE_S": 0.001}
 AS_OF = date(2026, 9, 15)
 TITLE = BilingualLine(zh="示例", en="Sample")
 ROOT = "lln.internal"
@@ -70,8 +71,10 @@ def rule_of(name: str, takes: list[str], gives: str, ratio: Ratio = HALF, **more
         authority=ROOT,
         title=TITLE,
         valid_from=date(2026, 1, 1),
-        sources=tuple(Source(name=each, achievements=(each,), unit="credit") for each in takes),
-        targets=(Target(achievement=gives, version=1, title=TITLE, kind="formal", unit="credit", ratio=ratio),),
+        sources=tuple(Source(name=each, achievements=(f"urn:{each}",), unit="credit") for each in takes),
+        targets=(
+            Target(achievement=f"urn:{gives}", version=1, title=TITLE, kind="formal", unit="credit", ratio=ratio),
+        ),
         rounding="down",
         **more,
     )
@@ -80,12 +83,12 @@ def rule_of(name: str, takes: list[str], gives: str, ratio: Ratio = HALF, **more
 def demanding_rule() -> ConversionRule:
     sources = (
         Source(
-            name="courses", achievements=("c*",), unit="credit", count=2, minimum_score=6_000, maximum_age_months=60
+            name="courses", achievements=("urn:c*",), unit="credit", count=2, minimum_score=6_000, maximum_age_months=60
         ),
-        Source(name="thesis", achievements=("t",), unit="credit", kinds=("vocational_training",)),
+        Source(name="thesis", achievements=("urn:t",), unit="credit", kinds=("vocational_training",)),
     )
     targets = [
-        Target(achievement=name, version=1, title=TITLE, kind="formal", unit="credit", ratio=Ratio(1, 4))
+        Target(achievement=f"urn:{name}", version=1, title=TITLE, kind="formal", unit="credit", ratio=Ratio(1, 4))
         for name in ("y1", "y2")
     ]
     return ConversionRule(
@@ -111,7 +114,7 @@ def demanding_rule() -> ConversionRule:
 def lot_of(name: str, achievement: str, **more) -> SourceLot:
     return SourceLot(
         id=name,
-        achievement=achievement,
+        achievement=f"urn:{achievement}",
         issuer="a.lln.internal",
         kind="vocational_training",
         unit="credit",
@@ -123,7 +126,7 @@ def lot_of(name: str, achievement: str, **more) -> SourceLot:
 
 
 def prior(number: int) -> PriorGrant:
-    mark = SourceMark(achievement=f"c{number}", issuer="a.lln.internal")
+    mark = SourceMark(achievement=f"urn:c{number}", issuer="a.lln.internal")
     return PriorGrant(rule_id=f"r{number % 3}", sources=(mark,), unit="credit", amount=50, granted_on=date(2026, 3, 1))
 
 

@@ -26,6 +26,7 @@ from tests.benchmarks.load import Load
 from tests.benchmarks.measuring import OTHERS_SHARE_MAX, Figure, Flags, duration, paired_async, percentile
 
 NAME: Final = "search"
+SMALLEST = {"RESOURCES": 1_000, "QUERIES_A_KIND": 2, "PASSES": 1}
 RESOURCES: Final = 100_000
 RESOURCES_LARGE: Final = 1_000_000
 PUBLISHERS: Final = 1_000

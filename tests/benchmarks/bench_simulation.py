@@ -17,7 +17,9 @@ from tests.benchmarks.load import Load
 from tests.benchmarks.measuring import OTHERS_SHARE_MAX, Figure, Flags
 
 NAME = "simulation"
+SMALLEST = {"DAY_HOURS": 0.02, "SEEDS": 1}
 DAY_SEED = 7
+DAY_HOURS = 24.0
 SEEDS, SEEDS_LARGE = 60, 600
 FIRST_SEED = 1_000
 LARGE_PRESETS = (("county-1000", 1.0), ("province", 0.25), ("nation", 0.05))
@@ -33,12 +35,14 @@ def run(flags: Flags) -> list[Figure]:
 
 
 def a_day() -> Figure:
-    plan = Plan(tree=preset("county-75"), hours=24.0, seed=DAY_SEED, faults=read_faults("all"), sync=CALM, links=True)
+    plan = Plan(
+        tree=preset("county-75"), hours=DAY_HOURS, seed=DAY_SEED, faults=read_faults("all"), sync=CALM, links=True
+    )
     before, wall_s, cpu_s = Load.now(), time.perf_counter(), time.process_time()
     outcome = simulate(plan)
     wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
     others = Load.now().others_share_since(before)
-    again = f"lln simulate --preset county-75 --hours 24 --seed {DAY_SEED}"
+    again = f"lln simulate --preset county-75 --hours {DAY_HOURS:g} --seed {DAY_SEED}"
     return Figure(
         name="a simulated day of a county with 75 schools, all faults",
         ours=f"{wall_s:.0f} s wall",

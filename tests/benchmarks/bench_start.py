@@ -14,6 +14,7 @@ from tests.benchmarks.measuring import Figure, Flags, duration
 from tests.benchmarks.two_nodes import parent_and_child
 
 NAME = "start"
+SMALLEST = {"STARTS": 1, "IDLE_S": 0.1}
 STARTS = 7
 IDLE_S = 5.0
 TIMEOUT_S = 30.0

@@ -45,6 +45,7 @@ SECTIONS: Final = cast(tuple[Section, ...], Section.__args__)  # type: ignore[at
 AUDIENCES: Final = cast(tuple[Audience, ...], Audience.__args__)  # type: ignore[attr-defined]
 TYPES: Final = cast(tuple[ResourceType, ...], ResourceType.__args__)  # type: ignore[attr-defined]
 INDUSTRIES: Final = ("A01", "C13", "F51", "G58", "I65", "J66", "M73", "O80", "P83", "Q84", "R86", "S91")
+SMALLEST: Final = {"FILES": ("cs_self_learning.zh-Hans_en",)}
 _SENTENCE: Final = re.compile(r"[^。！？；.!?;]+[。！？；.!?;]?")
 _CHINESE: Final = re.compile("[\u4e00-\u9fff]")
 SALT: Final = "A" * 22

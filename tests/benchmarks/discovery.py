@@ -6,6 +6,7 @@ What must not live here: measuring (`measuring.py`) or telling (`__main__.py`).
 import ast
 import importlib
 import multiprocessing
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -43,4 +44,17 @@ def in_own_process(module: str, flags: Flags) -> list[Figure]:
 
 
 def run_one(module: str, flags: Flags) -> list[Figure]:
-    return list(importlib.import_module(module).run(flags))
+    measured = importlib.import_module(module)
+    if flags.smallest:
+        shrink()
+    return list(measured.run(flags))
+
+
+def shrink() -> None:
+    """Give every size in this process that a module here has in `SMALLEST` (name → value) its smallest value."""
+    for name, module in tuple(sys.modules.items()):
+        if name.startswith("tests.benchmarks."):
+            for size, smallest in getattr(module, "SMALLEST", {}).items():
+                if not hasattr(module, size):
+                    raise AttributeError(f"{name} has no {size} that could be made small")
+                setattr(module, size, smallest)

@@ -21,6 +21,7 @@ from tests.benchmarks.load import Load, process_cpu_s
 
 ROUNDS_MIN = 9
 SLICE_S = 0.1
+SMALLEST = {"SLICE_S": 0.002}
 WARM_UP_S = 0.2
 OTHERS_SHARE_MAX = 0.15
 CALLS_MAX = 10_000_000
@@ -35,11 +36,12 @@ Verdict = Literal["aim held", "gate held", "missed", "told"]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flags:
     """What the person who measures asked for: `large` for the runs of a million documents, `small` for a quick
-    look; `kills` of `crashes`.
+    look; `smallest` to see no more than that each still runs; `kills` of `crashes`.
     """
 
     large: bool = False
     small: bool = False
+    smallest: bool = False
     kills: int = 100
     rounds: int = ROUNDS_MIN
 
@@ -145,7 +147,7 @@ def paired(
     rival: Step,
     *,
     rounds: int = ROUNDS_MIN,
-    slice_s: float = SLICE_S,
+    slice_s: float = 0.0,
     operations: int = 1,
     rival_operations: int = 0,
     before_slice: Step | None = None,
@@ -154,11 +156,14 @@ def paired(
 ) -> Paired:
     """Compare two steps.
 
-    A slice repeats a step until it lasts about `slice_s`. `operations`: how many a step does (`rival_operations` where
-    the rival's does another number). `before_slice` runs before each slice, outside the window. `processes`: ids of
-    processes whose CPU time counts as ours and the rival's beside this one's, such as a server's.
+    A slice repeats a step until it lasts about `slice_s` (0: `SLICE_S`). `operations`: how many a step does
+    (`rival_operations` where the rival's does another number). `before_slice` runs before each slice, outside
+    the window. `processes`: ids of processes whose CPU time counts as ours and the rival's beside this one's, such as a
+    server's.
     """
-    contest = Contest(name, rounds, slice_s, (operations, rival_operations or operations), tuple(processes), seed)
+    contest = Contest(
+        name, rounds, slice_s or SLICE_S, (operations, rival_operations or operations), tuple(processes), seed
+    )
     steps = (ours, rival)
     plan = contest.plan()
     side, calls = next(plan)
@@ -182,7 +187,7 @@ async def paired_async(
     rival: AsyncStep,
     *,
     rounds: int = ROUNDS_MIN,
-    slice_s: float = SLICE_S,
+    slice_s: float = 0.0,
     operations: int = 1,
     rival_operations: int = 0,
     before_slice: AsyncStep | None = None,
@@ -190,7 +195,9 @@ async def paired_async(
     seed: int = 0,
 ) -> Paired:
     """`paired` for steps that are awaited, in the loop that is running."""
-    contest = Contest(name, rounds, slice_s, (operations, rival_operations or operations), tuple(processes), seed)
+    contest = Contest(
+        name, rounds, slice_s or SLICE_S, (operations, rival_operations or operations), tuple(processes), seed
+    )
     steps = (ours, rival)
     plan = contest.plan()
     side, calls = next(plan)

@@ -62,7 +62,12 @@ class Tally:
 
 
 async def run_trials(
-    seed: int, kills: int, *, seconds_max: float = 2.0**30, told: Callable[[str], None] = print
+    seed: int,
+    kills: int,
+    *,
+    seconds_max: float = 2.0**30,
+    told: Callable[[str], None] = print,
+    journeys: tuple[Journey, ...] = JOURNEYS,
 ) -> Tally:
     """Count the points of every journey, then kill at `kills` of them, or at as many as `seconds_max` allow.
 
@@ -71,7 +76,7 @@ async def run_trials(
     tally, began_s = Tally(seed=seed), time.monotonic()
     chance = random.Random(seed)  # noqa: S311  # to be the same again, not to be unguessable
     async with _Worlds(chance, tally) as worlds:
-        for journey in JOURNEYS:
+        for journey in journeys:
             world = await worlds.current()
             await journey.go(world, f"n{world.number}", Arm(0))
             tally.points[journey.name] = len(world.report.read_text(encoding="utf-8").splitlines())
