@@ -47,9 +47,9 @@ def test_a_benchmark_runs_and_tells_its_rows(name):
     except ModuleNotFoundError as absent:
         if absent.name is None or absent.name.partition(".")[0] not in RIVALS:
             raise
-        pytest.skip(f"{name} measures against {absent.name}, which is not installed: requirements/bench.txt")
+        pytest.skip(f"THE RIVAL {absent.name} OF {name} IS ABSENT: install requirements/bench.txt")
     except DataAbsent as absent:
-        pytest.skip(f"{name}: {absent}")
+        pytest.skip(f"THE TEXTS OF {name} ARE ABSENT: {absent}")
     told = aligned([cells(figure) for figure in figures])
     assert len(told) == ROWS[name], told
     assert all(figure.name and figure.name in line for figure, line in zip(figures, told, strict=True))
