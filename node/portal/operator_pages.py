@@ -69,15 +69,18 @@ def in_words(visit: Visit, told: str) -> str:
 
 
 async def people(visit: Visit) -> Response:
+    """All of them, or those sought by part of a name or a login; the form is sent, so that no log has a name."""
     return await _people(visit)
 
 
 async def _people(visit: Visit, *, problem: str = "", link: str = "", whose: str = "", status: int = 200) -> Response:
-    persons = await visit.behind.staffing.persons(visit.query("after")[:40], PEOPLE_SHOWN + 1)
+    sought, after = visit.text("find")[:64], visit.query("after")[:40]
+    persons = await visit.behind.staffing.persons(after, PEOPLE_SHOWN + 1, text=sought)
     return visit.page(
         "people.html",
         status=status,
         persons=persons[:PEOPLE_SHOWN],
+        sought=sought,
         more=persons[PEOPLE_SHOWN - 1].id if len(persons) > PEOPLE_SHOWN else "",
         roles=ROLES,
         problem=problem,
@@ -149,6 +152,7 @@ PAGES: Final = (
     Page(path="/node", answer=node, roles=OPERATOR, shows=True),
     Page(path="/node.json", answer=node_json, roles=OPERATOR),
     Page(path="/node/retry", answer=retry, roles=OPERATOR, methods=("POST",)),
+    Page(path="/people/find", answer=people, roles=OPERATOR, methods=("POST",)),
     Page(path="/people", answer=people, roles=OPERATOR, shows=True),
     Page(path="/people", answer=invite, roles=OPERATOR, methods=("POST",)),
     Page(path="/people/{id}", answer=change, roles=OPERATOR, methods=("POST",)),

@@ -5,6 +5,7 @@ or what a role may do (`node/portal`).
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from node.ports.people import Passwords, PersonRow, Role, SessionRow
 from node.usecases.noting import Noting, PersonUnknown, by_login, end_sessions, fold_login, known, mark_of
 
 TOKEN_BYTES: Final = 20
+PERSONS_MAX: Final = 100_000
 RECOVERY_CODES: Final = 8
 SETUP_MS: Final = 7 * 24 * 3_600_000
 FIRST_ROLES: Final[tuple[Role, ...]] = ("operator", "auditor")
@@ -65,8 +67,18 @@ class Staffing:
         self._passwords = passwords
         self._noting = noting
 
-    async def persons(self, after: str = "", limit: int = 100) -> Sequence[PersonRow]:
-        return await self._store.read(lambda tx: tx.people.persons.all(after, limit))
+    async def persons(self, after: str = "", limit: int = 100, *, text: str = "") -> Sequence[PersonRow]:
+        """In the order of their ids; with `text`, those who have it in their name or their login."""
+        sought = _folded(text)
+
+        def unit(tx: Transaction) -> Sequence[PersonRow]:
+            if not sought:
+                return tx.people.persons.all(after, limit)
+            everybody = tx.people.persons.all(after, PERSONS_MAX)
+            found = (one for one in everybody if any(sought in _folded(text) for text in (one.name, one.owner)))
+            return tuple(islice(found, limit))
+
+        return await self._store.read(unit)
 
     async def first_link(self) -> str:
         """The token of a set-up link for the first operator, "" once there is one; an earlier link no longer counts."""
@@ -248,3 +260,7 @@ class Staffing:
 
 def _operators(tx: Transaction) -> list[PersonRow]:
     return [one for one in tx.people.persons.in_state("active", limit=100_000) if one.has("operator")]
+
+
+def _folded(text: str) -> str:
+    return "".join(text.casefold().split())

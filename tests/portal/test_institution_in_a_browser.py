@@ -121,6 +121,8 @@ async def test_a_teacher_comes_back_unlinked_is_linked_and_is_in(chromium, made,
 
         async with window(chromium, made, DESK, ui, role="operator") as people:
             await people.goto(f"{made.address}/people")
+            await people.locator("#find").fill(person.owner)
+            await people.locator("#find").press("Enter")
             card = people.locator("li.hit").filter(has_text=person.owner)
             await card.locator("summary").click()
             await card.locator("[name=subject]").fill(subject)
