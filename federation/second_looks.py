@@ -4,7 +4,6 @@ What lives here: who has passed a matter on, and what they may no longer do. Wha
 works at an institution.
 """
 
-import unicodedata
 from typing import Annotated, Final
 
 import msgspec
@@ -12,6 +11,7 @@ from msgspec import Meta
 
 from federation.catalogue import EpochMs
 from federation.errors import Conflict, InvalidInput
+from federation.spellings import is_spelled_alike
 
 PASSED_ON_MAX: Final = 16
 
@@ -54,14 +54,5 @@ def pass_on(before: tuple[PassedOn, ...], *, by: str, reason: str, at_ms: int) -
 
 def check_may_decide(before: tuple[PassedOn, ...], by: str) -> None:
     """Raises PassedOnAlready where this person has passed the matter on."""
-    if any(is_same_person(one.by, by) for one in before):
+    if any(is_spelled_alike(one.by, by) for one in before):
         raise PassedOnAlready("passed on before by the same person")
-
-
-def is_same_person(one: str, other: str) -> bool:
-    """Whether two names are written alike, whatever their blanks, width and case."""
-    return _folded(one) == _folded(other)
-
-
-def _folded(name: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -6,13 +6,13 @@ cells or files. A parser's own message is never shown.
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from federation.catalogue import Resource
+from federation.spellings import plain
 from node.intake.rows import RowFault
 from node.intake.words import CHOICES
 
@@ -194,12 +194,8 @@ def _derived_id(fields: Mapping[str, Any]) -> str:
         return _digest("location", location)
     title, provider = fields.get("title"), fields.get("provider", "")
     said = (title.get("zh") or title.get("en") or "") if isinstance(title, dict) else ""
-    return _digest("title", _folded(str(said)), _folded(str(provider)))
+    return _digest("title", plain(str(said)), plain(str(provider)))
 
 
 def _digest(*parts: str) -> str:
     return "r-" + hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:24]
-
-
-def _folded(text: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", text).casefold().split())

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from federation.catalogue import Resource
 from federation.errors import LlnError
-from federation.second_looks import check_may_decide, is_same_person
+from federation.second_looks import check_may_decide
+from federation.spellings import is_spelled_alike
 from federation.timestamps import day_in_china
 from node import desk
 from node.portal import search_pages
@@ -168,7 +169,7 @@ async def _look_into(visit: Visit, *, problem: str = "", plan: desk.PlannedCredi
         learner=learner,
         achievements=achievements.achievements,
         own=own,
-        mine=any(is_same_person(one.by, visit.signed_in.known_as) for one in told.passed_on),
+        mine=any(is_spelled_alike(one.by, visit.signed_in.known_as) for one in told.passed_on),
         typed=typed,
         plan=plan,
         problem=problem,

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.responses import Response
 
 from federation.errors import LlnError
-from federation.second_looks import is_same_person
+from federation.spellings import is_spelled_alike
 from federation.timestamps import day_in_china
 from node import desk
 from node.portal import finished_pages
@@ -52,7 +52,7 @@ async def _case(visit: Visit, problem: str = "") -> Response:
     shown = await visit.ask("case.show", named, desk.CaseShown)
     await visit.know(shown.home)
     mine = any(review.by == visit.signed_in.known_as for review in shown.reviews)
-    passed = any(is_same_person(one.by, visit.signed_in.known_as) for one in shown.passed_on)
+    passed = any(is_spelled_alike(one.by, visit.signed_in.known_as) for one in shown.passed_on)
     return visit.page(
         "case.html", status=422 if problem else 200, case=shown, mine=mine, passed=passed, problem=problem
     )

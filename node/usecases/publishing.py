@@ -4,7 +4,6 @@ What lives here: review by somebody other than the author, and the entries of th
 new or changed descriptions (`importing.py`), or copying the log to other nodes (`forwarding.py`).
 """
 
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -24,6 +23,7 @@ from federation.catalogue import (
 from federation.errors import NotFound
 from federation.logs import LogId
 from federation.naming import NodeName
+from federation.spellings import is_spelled_alike, plain
 from node.desk import (
     ResourceNamed,
     ResourceOutcome,
@@ -267,7 +267,7 @@ def _review_refusal(row: ResourceRow, asked: ReviewAsked, looked_at: int | None)
         return _CHANGED_SINCE
     if not asked.reviewer.strip():
         return _REVIEWER_MISSING
-    if _is_same_person(row.author, asked.reviewer):
+    if is_spelled_alike(row.author, asked.reviewer):
         return _OWN_WORK
     return _words_missing(asked)
 
@@ -280,24 +280,15 @@ def _words_missing(asked: ReviewAsked) -> Refusal | None:
     return None
 
 
-def _is_same_person(one: str, other: str) -> bool:
-    """Whether two names differ in nothing that a typist would call a difference: width, case, space."""
-    return _folded(one) == _folded(other)
-
-
 def _titled(tx: Transaction, asked: ResourcesAsked) -> Iterator[ResourceRow]:
     """Those whose title has the text in it; what is offered here is read part by part."""
-    sought, last = _folded(asked.text), asked.after
+    sought, last = plain(asked.text), asked.after
     while rows := tx.resources.list(asked.states, last, READ_AT_ONCE):
         for row in rows:
             title = row.resource.title
-            if sought in _folded(title.zh) or sought in _folded(title.en):
+            if sought in plain(title.zh) or sought in plain(title.en):
                 yield row
         last = rows[-1].id
-
-
-def _folded(name: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _not_from(state: ResourceState, step: ReviewStep) -> Refusal:

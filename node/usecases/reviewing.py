@@ -16,7 +16,8 @@ from federation.conversion_cases import CaseAct, ConversionCase, ReviewNote, app
 from federation.credit_records import CreditRecord
 from federation.errors import Conflict, InvalidInput, RefusedCall
 from federation.naming import NodeName
-from federation.second_looks import check_may_decide, is_same_person
+from federation.second_looks import check_may_decide
+from federation.spellings import is_spelled_alike
 from federation.timestamps import day_in_china
 from node.desk.conversions import CaseNamed, CasePassOnAsked, CaseReviewAsked, Cases, CasesAsked, CaseShown
 from node.ports import Clock, Store, Transaction
@@ -101,7 +102,7 @@ class Reviewing:
 
         def unit(tx: Transaction) -> CaseShown:
             case = self._deciding.held(tx, asked.id)
-            if any(is_same_person(note.by, asked.by) for note in case.reviews):
+            if any(is_spelled_alike(note.by, asked.by) for note in case.reviews):
                 raise ReviewedAlready(asked.id)
             passed = escalate(case, by=asked.by, reason=asked.reason, at_ms=self._clock.now_ms())
             return _shown(tx, self._deciding.keep(tx, passed))
@@ -154,7 +155,7 @@ class Reviewing:
     def _review(self, tx: Transaction, asked: CaseReviewAsked) -> ConversionCase:
         now_ms = self._clock.now_ms()
         case = self._deciding.held(tx, asked.id)
-        if any(is_same_person(note.by, asked.by) for note in case.reviews):
+        if any(is_spelled_alike(note.by, asked.by) for note in case.reviews):
             raise ReviewedAlready(asked.id)
         check_may_decide(case.passed_on, asked.by)
         if not asked.approve and not asked.remark.strip():

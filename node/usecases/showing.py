@@ -4,7 +4,6 @@ What lives here: reading accounts, consents and disclosures, and the handle for 
 anything but a pseudonym, or a number in full.
 """
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -14,6 +13,7 @@ from federation.consents import may_agree
 from federation.naming import NodeName
 from federation.persons import masked_identity_number, masked_student_number
 from federation.pseudonyms import Handle
+from federation.spellings import plain
 from node.desk.learners import (
     Consents,
     ConsentShown,
@@ -78,17 +78,13 @@ class Showing:
 
 def _matching(shelf: LearnerShelf, after: str, text: str) -> Iterator[LearnerRow]:
     """Accounts by part of a name, the beginning of their id, or a number; the shelf is read part by part."""
-    sought = _folded(text)
+    sought = plain(text)
     while rows := shelf.all(after, READ_AT_ONCE):
         for row in rows:
-            numbers = (_folded(row.student_number), _folded(row.identity_number))
-            if sought in _folded(row.name) or _folded(row.id).startswith(sought) or sought in numbers:
+            numbers = (plain(row.student_number), plain(row.identity_number))
+            if sought in plain(row.name) or plain(row.id).startswith(sought) or sought in numbers:
                 yield row
         after = rows[-1].id
-
-
-def _folded(text: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _held(tx: Transaction, learner: str) -> LearnerRow:

@@ -12,6 +12,7 @@ import msgspec
 
 from federation.errors import Conflict, NotAllowed, NotFound
 from federation.short_ids import ID_BYTES, encode, write_id
+from federation.spellings import plain
 from node.desk.people import PersonAsked, PersonLine, PersonLink, PersonNamed, Persons, PersonsAsked
 from node.ports import Clock, Randomness, Store, Transaction
 from node.ports.people import Passwords, PersonRow, Role, SessionRow
@@ -69,13 +70,13 @@ class Staffing:
 
     async def persons(self, after: str = "", limit: int = 100, *, text: str = "") -> Sequence[PersonRow]:
         """In the order of their ids; with `text`, those who have it in their name or their login."""
-        sought = _folded(text)
+        sought = plain(text)
 
         def unit(tx: Transaction) -> Sequence[PersonRow]:
             if not sought:
                 return tx.people.persons.all(after, limit)
             everybody = tx.people.persons.all(after, PERSONS_MAX)
-            found = (one for one in everybody if any(sought in _folded(text) for text in (one.name, one.owner)))
+            found = (one for one in everybody if any(sought in plain(text) for text in (one.name, one.owner)))
             return tuple(islice(found, limit))
 
         return await self._store.read(unit)
@@ -260,7 +261,3 @@ class Staffing:
 
 def _operators(tx: Transaction) -> list[PersonRow]:
     return [one for one in tx.people.persons.in_state("active", limit=100_000) if one.has("operator")]
-
-
-def _folded(text: str) -> str:
-    return "".join(text.casefold().split())

@@ -200,7 +200,7 @@ async def test_the_plan_of_a_sheet_as_long_as_may_be_is_a_light_page(visitor_of)
 async def test_an_operator_finds_somebody_among_many_by_name_or_login(made, visitor_of):
     await made.home.node.staffing.invite("xun-zhao", "寻 找人", ("reviewer",))
     operator = visitor_of("operator")
-    for typed in ("找人", "寻找", "XUN-", "xun-zhao"):
+    for typed in ("找人", "寻找", "XUN-", "ｘｕｎ-", "xun-zhao"):
         page = await operator.post("/people/find", {"find": typed}, page="/people")
         assert "找到 1 位" in page.text, typed
         assert "xun-zhao" in page.text
