@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
+import msgspec
+
 from federation.budgets import Allowance, Budgets
 from node.ports import Clock
 from node.ports.machine import PICTURE_BYTES_MAX
@@ -39,6 +41,14 @@ HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
 )
 MAY_DO: Final = b"camera=(%s), geolocation=(), microphone=(), payment=()"
 _HOST: Final = re.compile(r"^(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?$")
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request says that it brings, `length` -1 where that is no number, and how much it may."""
+
+    length: int
+    bytes_max: int
+    is_large_picture: bool = False
 
 
 class Border:
@@ -83,20 +93,26 @@ class Border:
                 message["headers"] = [*given, *(one for one in ours if one[0] not in own)]
             await send(message)
 
-        refusal = self._refusal(scope)
+        headers = dict(scope["headers"])
+        body = self._body(scope["path"], headers)
+        refusal = self._refusal(scope, headers, body)
         if refusal is not None:
             await _refuse(told, *refusal)
         else:
-            is_large = _is_picture(scope) and _length(scope) > BODY_BYTES_MAX
-            self._pictures += is_large
+            self._pictures += body.is_large_picture
             try:
-                await self._app(scope, _bounded(receive, self._bytes_max(scope)), told)
+                await self._app(scope, _bounded(receive, body.bytes_max), told)
             finally:
-                self._pictures -= is_large
+                self._pictures -= body.is_large_picture
         self.seconds += self._clock.monotonic_s() - began_s
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        headers: Mapping[bytes, bytes] = dict(scope["headers"])
+    def _body(self, path: str, headers: Mapping[bytes, bytes]) -> _Body:
+        length = _length(headers)
+        if _is_picture(path, headers):
+            return _Body(length=length, bytes_max=PICTURE_BODY_BYTES_MAX, is_large_picture=length > BODY_BYTES_MAX)
+        return _Body(length=length, bytes_max=self._large_bytes_max if path.startswith(self._large) else BODY_BYTES_MAX)
+
+    def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes], body: _Body) -> tuple[int, str] | None:
         if not self._is_known_host(headers.get(b"host", b"").decode("latin-1")):
             return (
                 421,
@@ -104,21 +120,15 @@ class Border:
             )
         if len(scope.get("raw_path", b"")) + len(scope.get("query_string", b"")) > TARGET_BYTES_MAX:
             return 414, "The address is too long. 地址太长。"
-        bytes_max = self._bytes_max(scope)
-        if not 0 <= _length(scope) <= bytes_max:
-            told = f"{bytes_max // 1_000_000} MB"
+        if not 0 <= body.length <= body.bytes_max:
+            told = f"{body.bytes_max // 1_000_000} MB"
             return 413, f"What was sent is larger than {told}. 提交的内容超过 {told}。"
-        if _is_picture(scope) and _length(scope) > BODY_BYTES_MAX and self._pictures >= PICTURES_AT_ONCE:
+        if body.is_large_picture and self._pictures >= PICTURES_AT_ONCE:
             return 503, "Too many pictures at once; wait a minute. 上传图片的人太多，请过一分钟再试。"
         client = (scope.get("client") or ("", 0))[0]
         if not is_loopback(client) and not self._budgets.spend(client, self._clock.now_ms()):
             return 429, "Too many requests; wait a moment. 请求太多，请稍等片刻。"
         return None
-
-    def _bytes_max(self, scope: Scope) -> int:
-        if _is_picture(scope):
-            return PICTURE_BODY_BYTES_MAX
-        return self._large_bytes_max if scope["path"].startswith(self._large) else BODY_BYTES_MAX
 
     def _is_known_host(self, host: str) -> bool:
         """A page elsewhere whose name is made to lead here must not be able to read ours (DNS rebinding)."""
@@ -141,16 +151,15 @@ def is_loopback(text: str) -> bool:
     return is_address(text) and ipaddress.ip_address(text).is_loopback
 
 
-def _length(scope: Scope) -> int:
+def _length(headers: Mapping[bytes, bytes]) -> int:
     """What a request says of its own length; -1 where that is no number."""
-    told = dict(scope["headers"]).get(b"content-length", b"0").decode("latin-1")
+    told = headers.get(b"content-length", b"0").decode("latin-1")
     return int(told) if told.isascii() and told.isdigit() and len(told) < 12 else -1
 
 
-def _is_picture(scope: Scope) -> bool:
+def _is_picture(path: str, headers: Mapping[bytes, bytes]) -> bool:
     """Files are spooled to nameless ones on disk; other forms would lie in memory."""
-    kind = dict(scope["headers"]).get(b"content-type", b"")
-    return scope["path"] in PICTURE_PATHS and bool(kind.startswith(b"multipart/form-data"))
+    return path in PICTURE_PATHS and headers.get(b"content-type", b"").startswith(b"multipart/form-data")
 
 
 def _bounded(receive: Receive, bytes_max: int) -> Receive:
