@@ -228,10 +228,7 @@ def _sweep_rows(tx: Transaction, spared: frozenset[str]) -> tuple[frozenset[str]
     """Digests that are referred to after the sweep, and how many rows went."""
     rows = files_in(tx)
     resources = tx.resources.many(list({row.owner for row in rows}))
-    gone = [row for row in rows if row.state not in spared and not refers(resources.get(row.owner), row.state)]
-    for row in gone:
-        tx.people.files.drop(row.id)
-    kept = {row.id: row.state for row in rows}
-    for row in gone:
-        del kept[row.id]
-    return frozenset(kept.values()), len(gone)
+    kept = [row for row in rows if row.state in spared or refers(resources.get(row.owner), row.state)]
+    for gone in {row.id for row in rows} - {row.id for row in kept}:
+        tx.people.files.drop(gone)
+    return frozenset(row.state for row in kept), len(rows) - len(kept)

@@ -36,7 +36,7 @@ class UndoOver(Conflict):
 
 
 class Uploading:
-    """The one writer of uploads."""
+    """The one writer of uploads, but for those that wait for a second person (`handing_over.py`)."""
 
     def __init__(
         self, *, store: Store, clock: Clock, randomness: Randomness, noting: Noting, alone_max: int = 50
