@@ -126,7 +126,7 @@ def first_page(person: PersonRow) -> str:
 
 def _again(visit: Visit, template: str, refused: LlnError, **values: object) -> Response:
     """The form once more, with what was typed but the passwords, and why it was not taken."""
-    problem = refused.zh if visit.ui == "zh" else refused.en
+    problem = visit.told(refused)
     return visit.page(template, status=422, problem=problem, **values)
 
 

@@ -69,7 +69,7 @@ async def tell(visit: Visit) -> Response:
     except FormFaulty:
         return await _ask(visit, visit.say("finished.date_needed"))
     except LlnError as refused:
-        return await _ask(visit, refused.zh if visit.ui == "zh" else refused.en)
+        return await _ask(visit, visit.told(refused))
     await visit.behind.noting.note(visit.person, "finish", about=told.id)
     return visit.go("/my/finished", done="told")
 
@@ -202,7 +202,7 @@ async def decide(visit: Visit) -> Response:
             return await _decline(visit, told)
         return await _issue(visit, told)
     except LlnError as refused:
-        said = refused.detail if isinstance(refused, FormFaulty) else refused.zh if visit.ui == "zh" else refused.en
+        said = refused.detail if isinstance(refused, FormFaulty) else visit.told(refused)
         return await _look_into(visit, problem=said)
 
 

@@ -243,7 +243,7 @@ async def _made(visit: Visit, asked: desk.InviteAsked) -> tuple[object, ...]:
 
 def told(visit: Visit, refused: LlnError) -> str:
     """An error as one sentence of a page, with what it is about where that helps."""
-    sentence = refused.zh if visit.ui == "zh" else refused.en
+    sentence = visit.told(refused)
     detail = refused.detail if isinstance(refused, FormFaulty) else ""
     return " ".join(part for part in (sentence, detail, f"({refused.code})") if part)
 

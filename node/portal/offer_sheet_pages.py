@@ -44,7 +44,7 @@ async def plan(visit: Visit) -> Response:
     try:
         rows = await _read(upload)
     except LlnError as unfit:
-        return _page(visit, problem=unfit.zh if visit.ui == "zh" else unfit.en)
+        return _page(visit, problem=visit.told(unfit))
     if len(rows) > ROWS_MAX:
         return _page(visit, problem=visit.say("give.too_many", count=ROWS_MAX))
     good = tuple(desk.ImportRow(row=one.row, resource=one.resource) for one in rows if one.resource is not None)

@@ -97,7 +97,7 @@ async def invite(visit: Visit) -> Response:
             login, visit.text("name"), _roles(visit), learner=visit.text("learner")[:64], by=visit.signed_in
         )
     except LlnError as refused:
-        return await _people(visit, problem=refused.zh if visit.ui == "zh" else refused.en, status=422)
+        return await _people(visit, problem=visit.told(refused), status=422)
     return await _people(visit, link=f"{visit.behind.address}/setup/{token}", whose=person.owner)
 
 
@@ -128,7 +128,7 @@ async def change(visit: Visit) -> Response:
         else:
             await staffing.change_roles(person_id, _roles(visit), visit.signed_in)
     except LlnError as refused:
-        return await _people(visit, problem=refused.zh if visit.ui == "zh" else refused.en, status=422)
+        return await _people(visit, problem=visit.told(refused), status=422)
     return visit.go("/people")
 
 

@@ -75,7 +75,7 @@ async def decide(visit: Visit) -> Response:
     try:
         await visit.ask("case.review", asked, desk.CaseShown)
     except LlnError as refused:
-        return await _case(visit, refused.zh if visit.ui == "zh" else refused.en)
+        return await _case(visit, visit.told(refused))
     await visit.behind.noting.note(visit.person, "approve" if is_approved else "return", about=asked.id)
     return visit.go("/desk", done="decided")
 
@@ -103,7 +103,7 @@ async def issue(visit: Visit) -> Response:
     try:
         row = _row(visit)
     except LlnError as refused:
-        return await _issue(visit, problem=refused.zh if visit.ui == "zh" else refused.en)
+        return await _issue(visit, problem=visit.told(refused))
     is_confirmed = visit.text("confirm") == "yes"
     asked = desk.IssueAsked(rows=(row,), by=visit.signed_in.known_as, apply=is_confirmed)
     plan = await visit.ask("credit.issue", asked, desk.IssuePlan)
@@ -196,7 +196,7 @@ async def register(visit: Visit) -> Response:
             )
             link = f"{visit.behind.address}/setup/{token}"
     except LlnError as refused:
-        told = refused.zh if visit.ui == "zh" else refused.en
+        told = visit.told(refused)
         return await _learners(visit, problem=f"{told} {refused.detail}".strip())
     await visit.behind.noting.note(visit.person, "register", about=shown.id)
     return await _learners(visit, link=link, opened=shown)
@@ -212,7 +212,7 @@ async def give_login(visit: Visit) -> Response:
             login or shown.id, shown.name, ("learner",), learner=shown.id, by=visit.signed_in
         )
     except LlnError as refused:
-        return await _learners(visit, problem=refused.zh if visit.ui == "zh" else refused.en)
+        return await _learners(visit, problem=visit.told(refused))
     return await _learners(visit, link=f"{visit.behind.address}/setup/{token}", opened=shown)
 
 

@@ -50,17 +50,15 @@ class Takedown(msgspec.Struct, frozen=True, kw_only=True):
 async def worklist(visit: Visit) -> Response:
     state = _state(visit)
     listed = await _listed(visit, state, SHOWN)
-    sought = _sought(visit)
-    approving = desk.ResourcesAsked(states=("reviewed",), text=sought, limit=SHOWN)
-    approved = await visit.ask("resource.list", approving, desk.Resources)
+    approved = await _listed(visit, "reviewed", SHOWN, is_first=True) if state == "pending" else None
     return visit.page(
         "review_list.html",
         state=state,
         states=STATES,
-        sought=sought,
+        sought=_sought(visit),
         rows=listed.rows,
         more=listed.rows[-1].id if listed.more else "",
-        approved=approved.rows if state == "pending" else (),
+        approved=approved.rows if approved else (),
         done=visit.query("done"),
         me=visit.signed_in.known_as,
     )
@@ -83,8 +81,10 @@ def _sought(visit: Visit) -> str:
     return visit.query("q").strip()[:TITLE_CHARS_MAX]
 
 
-async def _listed(visit: Visit, state: ResourceState, limit: int) -> desk.Resources:
-    asked = desk.ResourcesAsked(states=(state,), text=_sought(visit), after=visit.query("after")[:128], limit=limit)
+async def _listed(visit: Visit, state: ResourceState, limit: int, *, is_first: bool = False) -> desk.Resources:
+    """What is in a state, from where the address says, or from the first on."""
+    after = "" if is_first else visit.query("after")[:128]
+    asked = desk.ResourcesAsked(states=(state,), text=_sought(visit), after=after, limit=limit)
     return await visit.ask("resource.list", asked, desk.Resources)
 
 
